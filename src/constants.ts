@@ -24,6 +24,8 @@ export const MAX_KEY_BYTES = 1024;
 export const MIN_PART_BYTES = 5 * MiB;
 export const MAX_PART_BYTES = 5 * GiB;
 export const MAX_PARTS = 10_000;
+/** Ranges copied inside the store are cut into parts of this (bytes), so that they run in parallel. */
+export const COPY_PART_BYTES = 1 * GiB;
 export const MAX_COPY_BYTES = 5 * GiB;
 /** UploadPartCopy with a range needs a source of more than this (bytes). */
 export const MIN_RANGE_COPY_SOURCE_BYTES = 5 * MiB;
