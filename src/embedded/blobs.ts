@@ -116,24 +116,34 @@ export class BlobWriter {
   #length = 0;
   #blob: { id: string; path: string } | undefined;
   #file: FileHandle | undefined;
+  #writing: Promise<void> | undefined;
 
   constructor(store: BlobStore) {
     this.#store = store;
   }
 
-  /** A promise when the caller has to wait before it writes more. */
+  /** A promise when the caller has to wait before it writes more: one write is on its way while the next is gathered. */
   write(data: Buffer): Promise<void> | undefined {
     this.#held.push(data);
     this.#heldBytes += data.length;
     this.#length += data.length;
-    return this.#heldBytes >= HELD_BYTES ? this.#flush() : undefined;
+    if (this.#heldBytes < HELD_BYTES) return undefined;
+    const held = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    const previous = this.#writing;
+    this.#writing = (previous ?? Promise.resolve()).then(() => this.#flush(held));
+    // Whoever writes next or finishes sees the error; until then it is not unhandled.
+    this.#writing.catch(() => {});
+    return previous;
   }
 
   async finish(): Promise<Segment[]> {
     if (this.#length === 0) return [];
-    if (this.#file) {
-      await this.#flush();
-      await this.#file.close();
+    if (this.#writing) {
+      await this.#writing;
+      if (this.#held.length > 0) await this.#flush(this.#held);
+      await this.#file!.close();
     } else {
       this.#blob = this.#store.create();
       writeFileSync(this.#blob.path, this.#held.length === 1 ? this.#held[0]! : Buffer.concat(this.#held));
@@ -145,20 +155,17 @@ export class BlobWriter {
 
   async discard(): Promise<void> {
     this.#held = [];
+    await this.#writing?.catch(() => {});
     if (!this.#file) return;
     await this.#file.close();
     rmSync(this.#blob!.path, { force: true });
   }
 
-  async #flush(): Promise<void> {
-    const held = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
+  async #flush(held: Buffer[]): Promise<void> {
     if (!this.#file) {
       this.#blob = this.#store.create();
       this.#file = await open(this.#blob.path, 'wx');
     }
-    if (held.length === 0) return;
     const length = held.reduce((sum, data) => sum + data.length, 0);
     const { bytesWritten } = await this.#file.writev(held);
     if (bytesWritten !== length) throw new Error('short write of a blob');

@@ -66,6 +66,8 @@ export class RecordLog {
 
   close(): void {
     closeSync(this.#file);
+    // The number may soon be another file's.
+    this.#file = -1;
   }
 
   /** Bytes of whole lines. Read in pieces: the log of a million keys does not fit into one string. */

@@ -2,7 +2,6 @@
  * Writes an answer to the socket, or as much of it as a fault leaves. Short contents go out in one write; long ones in
  * pieces with backpressure, so that a slow reader costs one piece of memory.
  */
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Answer } from './answer.js';
@@ -81,12 +80,16 @@ function flipped(piece: Buffer, start: number, at: number | undefined): Buffer {
   return copy;
 }
 
-async function drained(response: ServerResponse): Promise<void> {
-  if (response.destroyed) return;
-  const ended = new AbortController();
-  const signal = ended.signal;
-  await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })]).catch(() => {});
-  ended.abort();
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    if (response.destroyed) return resolve();
+    const done = () => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done).on('close', done);
+  });
 }
 
 async function finish(response: ServerResponse, cut: Deciding | undefined, short: boolean): Promise<void> {
