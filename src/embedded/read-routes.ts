@@ -139,7 +139,7 @@ const getObjectAttributes: Handler = (service, request): Answer => {
 };
 
 function partsElement(request: S3Request, record: ObjectRecord): string {
-  const count = element('TotalPartsCount', record.parts!.length);
+  const count = element('PartsCount', record.parts!.length);
   // AWS lists the single parts only when they were uploaded with checksums.
   if (!record.parts!.every(({ checksum }) => checksum !== undefined)) return `<ObjectParts>${count}</ObjectParts>`;
   const marker = Number(header(request, 'x-amz-part-number-marker') ?? 0);

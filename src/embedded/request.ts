@@ -23,6 +23,8 @@ export interface S3Request {
   /** Set by the signature check when the body comes in signed chunks. */
   chunkSigning?: ChunkSigning;
   bytesReceived: number;
+  /** A fault rule wants the Range header overlooked, once the signature over it is checked. */
+  withoutRange?: boolean;
 }
 
 export interface ChunkSigning {

@@ -190,7 +190,7 @@ async function answerOf(running: Running, request: S3Request, strike: Strike): P
   for (const action of others) {
     if (action.kind === 'delay') await sleep(action.ms);
     if (action.kind === 'call') await action.before();
-    if (action.kind === 'ignore-range') delete request.headers.range;
+    if (action.kind === 'ignore-range') request.withoutRange = true;
   }
   const unanswered = deciding?.kind === 'reset' && deciding.afterBytes === undefined && !deciding.afterHeaders;
   if (deciding?.kind === 'error-in-200') return errorIn200(deciding.code, request);
@@ -208,6 +208,7 @@ async function answerOf(running: Running, request: S3Request, strike: Strike): P
 async function perform(running: Running, request: S3Request): Promise<Answer> {
   try {
     authorize(running, request);
+    if (request.withoutRange) delete request.headers.range;
     const handler = routes[request.operation];
     if (!handler) throw new Failure(request.operation === 'MethodNotAllowed' ? 'MethodNotAllowed' : 'NotImplemented');
     return await handler(running, request);

@@ -174,7 +174,7 @@ function claimOfQuery(request: S3Request): Claim {
 }
 
 function canonicalRequest(request: S3Request, claim: Claim): string {
-  const path = request.bucket === '' ? '/' : rawPath(request);
+  const path = request.bucket === '' ? '/' : canonicalPath(request);
   const query = request.pairs
     .filter(([name]) => name !== 'X-Amz-Signature')
     .map(([name, value]) => [encode(name), encode(value)] as const)
@@ -188,13 +188,10 @@ function canonicalRequest(request: S3Request, claim: Claim): string {
   return `${request.method}\n${path}\n${query}\n${headers}\n${claim.signedHeaders.join(';')}\n${claim.payload}`;
 }
 
-// Encoded anew from the decoded path: what the client left bare on the wire does not matter to S3.
-function rawPath(request: S3Request): string {
-  const path = request.message.url!.split('?', 1)[0]!;
-  return path
-    .split('/')
-    .map((part) => encode(decodeURIComponent(part)))
-    .join('/');
+// Encoded anew from the decoded path: what the client left bare on the wire, or wrote as %2F, does not matter to S3.
+function canonicalPath(request: S3Request): string {
+  const path = decodeURIComponent(request.message.url!.split('?', 1)[0]!);
+  return path.split('/').map(encode).join('/');
 }
 
 const plain = /^[A-Za-z0-9\-._~]*$/;
