@@ -58,7 +58,7 @@ export async function probeBucket(
     region: sender.endpoint.scope.region,
     endpoint: where(),
     anonymous: sender.options.credentials.anonymous,
-    clockSkewMs: Math.round((date - sender.options.clock.now()) / 1000) * 1000,
+    clockSkewMs: Math.round((date - sender.options.clock.now()) / 1000) * 1000 + 0,
   });
   try {
     const page = await listObjects(sender, { prefix, maxKeys: 1, signal });
