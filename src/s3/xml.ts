@@ -5,7 +5,9 @@
  */
 
 /** A document that is not what S3 sends. */
-export class XmlError extends Error {}
+export class XmlError extends Error {
+  override readonly name = 'XmlError';
+}
 
 export interface XmlHandler {
   /** An element without child elements, its text decoded; `parent` is the element around it ('' for the root). */
