@@ -49,13 +49,20 @@ type Case = (t: Test, client: ObjectClient, prefix: string, can: Capabilities) =
 
 const bytes = (text: string) => Buffer.from(text);
 
-export async function fails(t: Test, promise: Promise<unknown>, kind: S3ErrorKind, what: string): Promise<void> {
+export async function fails(
+  t: Test,
+  promise: Promise<unknown>,
+  kind: S3ErrorKind,
+  what: string,
+  details: Record<string, unknown> = {},
+): Promise<void> {
   try {
     await promise;
     t.fail(`${what}: succeeded where ${kind} was expected`);
   } catch (error) {
-    if (isS3Error(error)) t.equal(error.kind, kind, `${what}: ${error.message}`);
-    else throw error;
+    if (!isS3Error(error)) throw error;
+    t.equal(error.kind, kind, `${what}: ${error.message}`);
+    t.match(error.details, details);
   }
 }
 
