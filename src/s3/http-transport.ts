@@ -291,7 +291,10 @@ class Exchange {
     });
     response.on('end', () => this.#complete(response));
     response.on('error', (error) => this.fail(new TransportError('broken', error.message, error)));
-    response.on('close', () => this.fail(new TransportError('broken', 'the connection ended inside the answer')));
+    response.on('close', () => {
+      // Comes after every answer; an error (and its stack) is only made for one that did not end.
+      if (!this.#ended) this.fail(new TransportError('broken', 'the connection ended inside the answer'));
+    });
   }
 
   #complete(response: http.IncomingMessage): void {

@@ -2,7 +2,7 @@
  * AWS Signature Version 4 for S3 (docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html). Our own,
  * because the SDK's signer costs more than the request it signs. The signing key changes once a day and is kept.
  */
-import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto';
 
 export interface SigningCredentials {
   readonly accessKeyId: string;
@@ -21,7 +21,7 @@ export const EMPTY_BODY_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934c
 export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 
 export function sha256Hex(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
+  return hash('sha256', data, 'hex');
 }
 
 /** What x-amz-content-sha256 says of a body: nothing over TLS (which protects it), its hash over plain HTTP. */

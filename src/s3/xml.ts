@@ -46,14 +46,15 @@ export function decodeXmlText(text: string): string {
   return out + text.slice(from);
 }
 
-const nameEnd = /[\s/]/;
-
 /** `ns:Name attr="x"` to `Name`. */
 function localName(tag: string): string {
-  const end = tag.search(nameEnd);
-  const name = end < 0 ? tag : tag.slice(0, end);
-  const colon = name.indexOf(':');
-  return colon < 0 ? name : name.slice(colon + 1);
+  let from = 0;
+  for (let i = 0; i < tag.length; i++) {
+    const code = tag.charCodeAt(i);
+    if (code === 0x3a) from = i + 1;
+    else if (code <= 0x20 || code === 0x2f) return tag.slice(from, i);
+  }
+  return from === 0 ? tag : tag.slice(from);
 }
 
 /** Skips `<?…?>` and `<!--…-->`; anything else that begins with `<!` outside of text is refused. */
