@@ -6,6 +6,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { type ProxyServer, TunnelAgent } from './proxy.js';
+import { failureOf, TransportError } from './transport-error.js';
 
 export interface Origin {
   readonly secure: boolean;
@@ -37,17 +38,6 @@ export interface HttpHead {
 /** Takes one piece of the body; what it throws ends the exchange and is what the exchange rejects with. */
 export type BodySink = (piece: Buffer) => void;
 
-/** `connect`: no connection came about; `broken`: it ended early; `refused`: TLS or protocol, repeating is useless. */
-export type TransportFailure = 'timeout' | 'connect' | 'broken' | 'refused' | 'aborted';
-
-export class TransportError extends Error {
-  readonly failure: TransportFailure;
-  constructor(failure: TransportFailure, message: string, cause?: unknown) {
-    super(message, { cause });
-    this.failure = failure;
-  }
-}
-
 /** First value of a header, by its lower-case name. */
 export function headerOf(rawHeaders: readonly string[], name: string): string | undefined {
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -69,26 +59,6 @@ export interface TransportOptions {
 
 /** Bytes of a body written at a time: the granularity at which a slow upload counts as alive. */
 const WRITE_BYTES = 256 * 1024;
-
-const connectCodes = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENETDOWN',
-  'ERR_PROXY',
-  'EMFILE',
-  'EADDRNOTAVAIL',
-]);
-const brokenCodes = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_STREAM_PREMATURE_CLOSE']);
-
-function failureOf(error: NodeJS.ErrnoException): TransportFailure {
-  const code = error.code ?? '';
-  if (code === 'ETIMEDOUT' || code === 'ESOCKETTIMEDOUT') return 'timeout';
-  if (connectCodes.has(code)) return 'connect';
-  return brokenCodes.has(code) ? 'broken' : 'refused';
-}
 
 interface Pool {
   readonly agent: http.Agent;

@@ -9,11 +9,12 @@ import { type ErrorDocument, parseError } from './answers.js';
 import type { CredentialSource, Credentials } from './credentials.js';
 import type { Endpoint } from './endpoint.js';
 import { kindOf, type Remedy, remedyOf, statusOfCode } from './error-mapping.js';
-import { type BodySink, type HttpHead, type HttpTransport, headerOf, TransportError } from './http-transport.js';
+import { type BodySink, type HttpHead, type HttpTransport, headerOf } from './http-transport.js';
 import { encodeKey } from './key.js';
 import { RetryBudget, type RetryPolicy, RetryState, type Sleep } from './retry.js';
 import { S3Error, type S3ErrorKind } from './s3-error.js';
 import { payloadHash, Signer } from './signer.js';
+import { TransportError } from './transport-error.js';
 
 export interface S3Request {
   /** Operation name of the S3 API. */
