@@ -123,7 +123,7 @@ export interface UploadedPart {
   readonly etag: string;
   /** Bytes. */
   readonly size: number;
-  /** CRC32 of the part's bytes; absent for a part that was copied. */
+  /** CRC32 of the part's bytes; absent for a part that was copied where the server did not tell it. */
   readonly crc32?: number;
 }
 

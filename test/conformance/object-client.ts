@@ -1,0 +1,411 @@
+/**
+ * What every ObjectClient promises, as one suite: it runs over the fake, the decorated fake, the real client on the
+ * embedded server, and on any server named by PAILFS_TEST_ENDPOINT. A promise that a server does not keep is switched
+ * off by name, never by guessing.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Test } from 'tap';
+import { MIN_PART_BYTES } from '../../src/constants.js';
+import { compareKeys } from '../../src/s3/key.js';
+import type { GetOptions, ObjectClient, ObjectInfo } from '../../src/s3/object-client.js';
+import { isS3Error, type S3ErrorKind } from '../../src/s3/s3-error.js';
+
+/** What a server under test keeps. All true is AWS. */
+export interface Capabilities {
+  /** If-Match and If-None-Match on PutObject and CompleteMultipartUpload. */
+  readonly conditionalWrites: boolean;
+  readonly conditionalCopyDestination: boolean;
+  readonly conditionalDelete: boolean;
+  /** Keys with `.`, `..`, `//`, a leading slash or 1,024 bytes. */
+  readonly anyKey: boolean;
+  /** Keys with control characters. */
+  readonly controlCharacters: boolean;
+  /** Complete under a condition fails with ConditionalConflict once something wrote the key after Create. */
+  readonly strictMultipart: boolean;
+  /** Complete may be repeated. */
+  readonly repeatedComplete: boolean;
+  /** listUploads finds uploads by prefix. */
+  readonly uploadsByPrefix: boolean;
+}
+
+export const everything: Capabilities = {
+  conditionalWrites: true,
+  conditionalCopyDestination: true,
+  conditionalDelete: true,
+  anyKey: true,
+  controlCharacters: true,
+  strictMultipart: true,
+  repeatedComplete: true,
+  uploadsByPrefix: true,
+};
+
+export interface SuiteOptions {
+  readonly capabilities?: Partial<Capabilities>;
+  /** Keys begin with this; everything below it is deleted first. */
+  readonly prefix?: string;
+}
+
+type Case = (t: Test, client: ObjectClient, prefix: string, can: Capabilities) => Promise<void>;
+
+const bytes = (text: string) => Buffer.from(text);
+
+export async function fails(
+  t: Test,
+  promise: Promise<unknown>,
+  kind: S3ErrorKind,
+  what: string,
+  details: Record<string, unknown> = {},
+): Promise<void> {
+  try {
+    await promise;
+    t.fail(`${what}: succeeded where ${kind} was expected`);
+  } catch (error) {
+    if (!isS3Error(error)) throw error;
+    t.equal(error.kind, kind, `${what}: ${error.message}`);
+    t.match(error.details, details);
+  }
+}
+
+export async function read(
+  client: ObjectClient,
+  key: string,
+  options: Omit<GetOptions, 'onData'> = {},
+): Promise<{ body: Buffer; info: ObjectInfo; infos: ObjectInfo[] }> {
+  const pieces: Buffer[] = [];
+  const infos: ObjectInfo[] = [];
+  const info = await client.get(key, {
+    ...options,
+    onInfo: (received) => infos.push(received),
+    onData: (piece) => pieces.push(Buffer.from(piece)),
+  });
+  return { body: Buffer.concat(pieces), info, infos };
+}
+
+const putAndRead: Case = async (t, client, prefix) => {
+  const key = `${prefix}object`;
+  const headers = { contentType: 'text/plain', cacheControl: 'no-cache', contentDisposition: 'attachment' };
+  const metadata = { mode: '33188', 'with-dash': 'a b%20c' };
+  const tags = [['colour', 'dark blue'] as const, ['a+b', 'x=y&z'] as const];
+  const reply = await client.put(key, bytes('hello world'), { headers, metadata, tags });
+  t.match(reply.etag, /^[^"]+$/);
+  const info = await client.head(key);
+  t.equal(info.etag, reply.etag);
+  t.equal(info.size, 11);
+  t.same(info.metadata, metadata);
+  t.match(info.headers, headers);
+  t.equal(info.lastModified % 1000, 0, 'whole seconds');
+  t.ok(Math.abs(info.date - info.lastModified) < 60_000);
+  t.notOk(info.archived);
+  t.same([...(await client.getTags(key))].sort(), [...tags].sort());
+  const whole = await read(client, key);
+  t.equal(whole.body.toString(), 'hello world');
+  t.equal(whole.info.etag, reply.etag);
+  t.equal(whole.infos.length, 1, 'onInfo once');
+  await client.put(key, bytes('other'));
+  t.same((await client.head(key)).metadata, {}, 'a put replaces the metadata');
+  await fails(t, client.put(key, bytes('x'), { metadata: { name: 'zürich' } }), 'InvalidRequest', 'non-ASCII metadata');
+  await fails(t, client.put(key, bytes('x'), { metadata: { name: 'a\nb' } }), 'InvalidRequest', 'control in metadata');
+};
+
+const ranges: Case = async (t, client, prefix) => {
+  const key = `${prefix}range`;
+  await client.put(key, bytes('0123456789'));
+  const cases: Array<[number | undefined, number | undefined, string]> = [
+    [0, 1, '0'],
+    [3, 7, '3456'],
+    [3, 100, '3456789'],
+    [9, 10, '9'],
+    [4, undefined, '456789'],
+    [undefined, 2, '01'],
+    [0, 10, '0123456789'],
+    [0, 1000, '0123456789'],
+    [10, 11, ''],
+    [10, undefined, ''],
+    [500, 600, ''],
+    [5, 5, ''],
+  ];
+  for (const [start, end, expected] of cases) {
+    const { body, info, infos } = await read(client, key, { start, end });
+    t.equal(body.toString(), expected, `${start}-${end}`);
+    t.equal(info.size, 10);
+    t.equal(infos.length, 1);
+  }
+  await client.put(key, bytes(''));
+  for (const [start, end] of [
+    [0, 1],
+    [0, undefined],
+    [5, 9],
+    [undefined, undefined],
+  ]) {
+    const { body, info } = await read(client, key, { start, end });
+    t.equal(body.length, 0, 'empty object');
+    t.equal(info.size, 0);
+  }
+  await fails(t, read(client, key, { start: 5, end: 4 }), 'InvalidRequest', 'backwards');
+};
+
+const readConditions: Case = async (t, client, prefix) => {
+  const key = `${prefix}conditions`;
+  const first = await client.put(key, bytes('one'));
+  t.equal((await read(client, key, { ifMatch: first.etag })).body.toString(), 'one');
+  await fails(t, read(client, key, { ifNoneMatch: first.etag }), 'NotModified', 'unchanged');
+  const second = await client.put(key, bytes('two'));
+  await fails(t, read(client, key, { ifMatch: first.etag }), 'PreconditionFailed', 'replaced');
+  await fails(
+    t,
+    read(client, key, { start: 1, end: 2, ifMatch: first.etag }),
+    'PreconditionFailed',
+    'range of replaced',
+  );
+  t.equal((await read(client, key, { ifNoneMatch: first.etag })).info.etag, second.etag);
+  await client.delete(key);
+  await fails(t, read(client, key, { ifMatch: second.etag }), 'NotFound', 'gone');
+  await fails(t, client.head(key), 'NotFound', 'head of nothing');
+  await fails(t, read(client, key), 'NotFound', 'get of nothing');
+};
+
+const writeConditions: Case = async (t, client, prefix, can) => {
+  if (!can.conditionalWrites) return;
+  const key = `${prefix}exclusive`;
+  const first = await client.put(key, bytes('one'), { ifAbsent: true });
+  await fails(t, client.put(key, bytes('two'), { ifAbsent: true }), 'PreconditionFailed', 'exists');
+  const second = await client.put(key, bytes('two'), { ifMatch: first.etag });
+  await fails(t, client.put(key, bytes('three'), { ifMatch: first.etag }), 'PreconditionFailed', 'replaced');
+  t.equal((await client.head(key)).etag, second.etag);
+  await client.delete(key);
+  await fails(t, client.put(key, bytes('x'), { ifMatch: second.etag }), 'NotFound', 'If-Match on nothing');
+};
+
+const names = [
+  'plain',
+  'with space',
+  'plus+',
+  'per%cent',
+  'a%20b',
+  'ü',
+  '日本',
+  '😀',
+  '',
+  'q?m#h',
+  "it's",
+  '(a)*!',
+  'x\\y',
+  'a&b<c>"',
+  '~tilde',
+  'a=b&c',
+  ':;,@$',
+  'x'.repeat(200),
+];
+const odd = ['./dot', '../up', 'a//b', '/lead', 'dir/', '.', '..', 'y'.repeat(900)];
+const controls = ['cr\r', 'lf\n', 'tab\t', 'one\u0001', 'del\u007f'];
+
+const keys: Case = async (t, client, prefix, can) => {
+  const base = `${prefix}keys/`;
+  const all = [...names, ...(can.anyKey ? odd : []), ...(can.controlCharacters ? controls : [])].map(
+    (name) => base + name,
+  );
+  for (const key of all) await client.put(key, bytes(key));
+  for (const key of all) t.equal((await read(client, key)).body.toString(), key, JSON.stringify(key));
+  const page = await client.list({ prefix: base });
+  t.same(
+    page.objects.map((object) => object.key),
+    [...all].sort(compareKeys),
+    'listed as written, in byte order',
+  );
+  await client.copy(all[1], `${base}copy of it`);
+  t.equal((await read(client, `${base}copy of it`)).body.toString(), all[1]);
+  t.same(await client.deleteMany([...all, `${base}copy of it`, `${base}never was`]), []);
+  t.same((await client.list({ prefix: base })).objects, []);
+};
+
+const listing: Case = async (t, client, prefix) => {
+  const base = `${prefix}list/`;
+  const all = ['a', 'a-', 'a/1', 'a/2', 'a0', 'b/x/y', 'b/z', 'c', '\ue000', '😀'].map((name) => base + name);
+  for (const key of all) await client.put(key, bytes('x'));
+  const flat: string[] = [];
+  let token: string | undefined;
+  let pages = 0;
+  do {
+    const page = await client.list({ prefix: base, maxKeys: 3, token });
+    flat.push(...page.objects.map((object) => object.key));
+    token = page.nextToken;
+    pages++;
+  } while (token !== undefined && pages < 20);
+  t.same(flat, all, 'pages in byte order');
+  t.equal(pages, 4);
+  const top = await client.list({ prefix: base, delimiter: '/' });
+  t.same(top.prefixes, [`${base}a/`, `${base}b/`]);
+  t.same(
+    top.objects.map((object) => object.key),
+    ['a', 'a-', 'a0', 'c', '\ue000', '😀'].map((name) => base + name),
+  );
+  const after = await client.list({ prefix: base, startAfter: `${base}a/1` });
+  t.equal(after.objects[0].key, `${base}a/2`);
+  const beyond = await client.list({ prefix: base, delimiter: '/', startAfter: `${base}a/` });
+  t.same(beyond.prefixes, [`${base}b/`], 'a prefix not above start-after is left out');
+  t.same(beyond.objects[0].key, `${base}a0`);
+  const [entry] = top.objects;
+  const info = await client.head(entry.key);
+  t.equal(entry.etag, info.etag);
+  t.equal(entry.size, 1);
+  t.equal(Math.floor(entry.lastModified / 1000), info.lastModified / 1000);
+  t.same((await client.list({ prefix: `${base}none` })).objects, []);
+};
+
+const multipart: Case = async (t, client, prefix, can) => {
+  const key = `${prefix}multipart`;
+  const one = randomBytes(MIN_PART_BYTES);
+  const source = randomBytes(MIN_PART_BYTES + 10);
+  const { etag: sourceEtag } = await client.put(`${prefix}part-source`, source);
+  const id = await client.createUpload(key, { metadata: { mode: '33188' }, headers: { contentType: 'image/png' } });
+  await fails(t, client.head(key), 'NotFound', 'invisible until complete');
+  const pending = await client.listUploads(can.uploadsByPrefix ? prefix : key);
+  t.match(pending, [{ key, uploadId: id }]);
+  const part1 = await client.uploadPart(key, id, 1, one);
+  const part2 = await client.uploadPartCopy(key, id, 2, `${prefix}part-source`, {
+    start: 10,
+    sourceIfMatch: sourceEtag,
+  });
+  const part3 = await client.uploadPart(key, id, 5, bytes('end'));
+  t.equal(part2.size, MIN_PART_BYTES);
+  const wrong = { start: 0, end: 9, sourceIfMatch: '0'.repeat(32) };
+  const refused = client.uploadPartCopy(key, id, 3, `${prefix}part-source`, wrong);
+  await fails(t, refused, 'PreconditionFailed', 'source of another version');
+  const parts = [part1, part2, part3];
+  const size = parts.reduce((sum, part) => sum + part.size, 0);
+  const reply = await client.completeUpload(key, id, parts, { size, ifAbsent: can.conditionalWrites });
+  t.match(reply.etag, /-3$/);
+  const { body, info } = await read(client, key);
+  t.ok(body.equals(Buffer.concat([one, source.subarray(10), bytes('end')])), 'the parts in order');
+  t.equal(info.etag, reply.etag);
+  t.same(info.metadata, { mode: '33188' });
+  t.equal(info.headers.contentType, 'image/png');
+  if (can.repeatedComplete) {
+    t.equal((await client.completeUpload(key, id, parts, { size })).etag, reply.etag, 'repeated');
+  }
+  const second = await client.createUpload(key);
+  await client.uploadPart(key, second, 1, bytes('x'));
+  await client.abortUpload(key, second);
+  await client.abortUpload(key, second);
+  await fails(t, client.uploadPart(key, second, 2, bytes('x')), 'NotFound', 'part of an aborted upload');
+  t.same(await client.listUploads(key), []);
+};
+
+const multipartConditions: Case = async (t, client, prefix, can) => {
+  if (!can.conditionalWrites) return;
+  const key = `${prefix}overtaken`;
+  const id = await client.createUpload(key);
+  const part = await client.uploadPart(key, id, 1, bytes('mine'));
+  const theirs = await client.put(key, bytes('theirs'));
+  await fails(
+    t,
+    client.completeUpload(key, id, [part], { size: 4, ifAbsent: true }),
+    'PreconditionFailed',
+    'exists now',
+  );
+  if (can.strictMultipart) {
+    const late = client.completeUpload(key, id, [part], { size: 4, ifMatch: theirs.etag });
+    await fails(t, late, 'ConditionalConflict', 'written after Create');
+  }
+  t.equal((await read(client, key)).body.toString(), 'theirs');
+  await client.abortUpload(key, id);
+};
+
+const copies: Case = async (t, client, prefix, can) => {
+  const from = `${prefix}copy/from ü`;
+  const to = `${prefix}copy/to`;
+  const attributes = { metadata: { mode: '1' }, headers: { contentType: 'a/b' }, tags: [['k', 'v'] as const] };
+  const source = await client.put(from, bytes('content'), attributes);
+  await client.copy(from, to);
+  const kept = await client.head(to);
+  t.same(kept.metadata, { mode: '1' });
+  t.equal(kept.headers.contentType, 'a/b');
+  t.same(await client.getTags(to), [['k', 'v']]);
+  await client.copy(from, to, { replace: { metadata: { mode: '2' } }, sourceIfMatch: source.etag });
+  t.same((await client.head(to)).metadata, { mode: '2' });
+  await client.copy(to, to, { replace: { metadata: { mode: '3' } } });
+  t.same((await client.head(to)).metadata, { mode: '3' }, 'in place');
+  t.equal((await read(client, to)).body.toString(), 'content');
+  const stale = client.copy(from, to, { sourceIfMatch: '0'.repeat(32) });
+  await fails(t, stale, 'PreconditionFailed', 'source of another version');
+  const changed = client.copy(from, to, { sourceIfUnmodifiedSince: Date.now() - 3_600_000 });
+  await fails(t, changed, 'PreconditionFailed', 'source changed since');
+  await fails(t, client.copy(`${prefix}copy/none`, to), 'NotFound', 'no source');
+  if (!can.conditionalCopyDestination) return;
+  await fails(t, client.copy(from, to, { ifAbsent: true }), 'PreconditionFailed', 'destination exists');
+  await fails(t, client.copy(from, to, { ifMatch: '0'.repeat(32) }), 'PreconditionFailed', 'destination replaced');
+  const { etag } = await client.head(to);
+  await client.copy(from, to, { ifMatch: etag });
+};
+
+const deletes: Case = async (t, client, prefix, can) => {
+  const key = `${prefix}delete`;
+  const first = await client.put(key, bytes('x'));
+  if (can.conditionalDelete) {
+    await fails(t, client.delete(key, { ifMatch: '0'.repeat(32) }), 'PreconditionFailed', 'another version');
+    await client.delete(key, { ifMatch: first.etag });
+  } else await client.delete(key);
+  await fails(t, client.head(key), 'NotFound', 'deleted');
+  await client.delete(key);
+  const many = Array.from({ length: 1001 }, (_, i) => `${prefix}many/${i}`);
+  await client.put(many[0], bytes('x'));
+  await client.put(many[1000], bytes('x'));
+  t.same(await client.deleteMany(many), []);
+  t.same((await client.list({ prefix: `${prefix}many/` })).objects, []);
+  t.same(await client.deleteMany([]), []);
+};
+
+const signals: Case = async (t, client, prefix) => {
+  const key = `${prefix}signal`;
+  await client.put(key, bytes('x'));
+  const signal = AbortSignal.abort();
+  await fails(t, client.head(key, { signal }), 'Aborted', 'head');
+  await fails(t, read(client, key, { signal }), 'Aborted', 'get');
+  await fails(t, client.list({ prefix, signal }), 'Aborted', 'list');
+  await fails(t, client.deleteMany([key], { signal }), 'Aborted', 'delete many');
+  t.equal((await client.head(key)).size, 1, 'nothing was deleted');
+  const before = client.counters.requests.HeadObject ?? 0;
+  await client.head(key);
+  t.equal(client.counters.requests.HeadObject, before + 1, 'counted');
+};
+
+const cases: Readonly<Record<string, Case>> = {
+  'put, head, get, tags': putAndRead,
+  ranges,
+  'conditions of reads': readConditions,
+  'conditions of writes': writeConditions,
+  keys,
+  listing,
+  multipart,
+  'conditions of multipart': multipartConditions,
+  copies,
+  deletes,
+  'signals and counters': signals,
+};
+
+async function empty(client: ObjectClient, prefix: string): Promise<void> {
+  for (;;) {
+    const { objects } = await client.list({ prefix });
+    if (objects.length === 0) return;
+    await client.deleteMany(objects.map((object) => object.key));
+  }
+}
+
+/** Runs the suite; `makeClient` is called once, and the client closed at the end. */
+export async function objectClientConformance(
+  t: Test,
+  name: string,
+  makeClient: () => Promise<ObjectClient> | ObjectClient,
+  options: SuiteOptions = {},
+): Promise<void> {
+  const can = { ...everything, ...options.capabilities };
+  await t.test(`conformance: ${name}`, async (t) => {
+    const client = await makeClient();
+    t.teardown(() => client.close());
+    const prefix = options.prefix ?? 'conformance/';
+    await empty(client, prefix);
+    for (const [title, run] of Object.entries(cases)) await t.test(title, (t) => run(t, client, prefix, can));
+    await client.close();
+    await fails(t, client.head(`${prefix}x`), 'Aborted', 'after close');
+  });
+}

@@ -1,0 +1,29 @@
+/**
+ * The real client keeps every promise of ObjectClient on the embedded server, and on the server that
+ * PAILFS_TEST_ENDPOINT names (with PAILFS_TEST_BUCKET, the AWS variables for credentials, and in PAILFS_TEST_LACKS the
+ * capabilities that server lacks, by name, with commas between).
+ */
+import { randomUUID } from 'node:crypto';
+import t from 'tap';
+import { silentLogger } from '../../src/log.js';
+import { createObjectClient } from '../../src/s3/client-config.js';
+import { everything, objectClientConformance } from '../conformance/object-client.js';
+import { connect, embedded } from './loopback.js';
+
+await t.test('embedded server', async (t) => {
+  const server = await embedded(t);
+  await objectClientConformance(t, 'LeanClient', () => connect(t, server.endpoint));
+});
+
+const endpoint = process.env.PAILFS_TEST_ENDPOINT;
+await t.test('named server', { skip: endpoint === undefined && 'PAILFS_TEST_ENDPOINT is not set' }, async (t) => {
+  const lacks = (process.env.PAILFS_TEST_LACKS ?? '').split(',').filter((name) => name !== '');
+  for (const name of lacks) t.ok(name in everything, `${name} is a capability`);
+  const makeClient = () =>
+    createObjectClient(
+      { bucket: process.env.PAILFS_TEST_BUCKET ?? 'bucket', endpoint, maxConnections: 16, ioTimeoutMs: 30_000 },
+      silentLogger,
+    );
+  const capabilities = Object.fromEntries(lacks.map((name) => [name, false]));
+  await objectClientConformance(t, endpoint!, makeClient, { capabilities, prefix: `conformance-${randomUUID()}/` });
+});
