@@ -51,9 +51,21 @@ export function buildNative(options = {}) {
   mkdirSync(dirname(output), { recursive: true });
   // Compiled beside its place and renamed: a daemon that has the old one loaded keeps it whole.
   const fresh = `${output}.${process.pid}`;
-  const flags = ['-std=gnu11', '-O2', '-shared', '-fPIC', '-pthread', '-fvisibility=hidden', '-Wall', '-Wextra', '-Werror'];
+  const flags = [
+    '-std=gnu11',
+    '-O2',
+    '-shared',
+    '-fPIC',
+    '-pthread',
+    '-fvisibility=hidden',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+  ];
   const files = sources().filter((path) => path.endsWith('.c'));
-  const result = spawnSync(compiler, [...flags, '-isystem', includeDirectory(), '-o', fresh, ...files], { encoding: 'utf8' });
+  const result = spawnSync(compiler, [...flags, '-isystem', includeDirectory(), '-o', fresh, ...files], {
+    encoding: 'utf8',
+  });
   if (result.status !== 0) {
     rmSync(fresh, { force: true });
     return { ok: false, reason: `${compiler} failed:\n${result.stderr || result.error?.message || ''}`.trimEnd() };
