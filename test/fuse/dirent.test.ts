@@ -8,7 +8,18 @@ import type { EntryReply } from '../../src/fuse/operations.js';
 import { fixture } from './fake-kernel.js';
 
 const times = { atime: { sec: 0, nsec: 0 }, mtime: { sec: 0, nsec: 0 }, ctime: { sec: 0, nsec: 0 } };
-const attributes = { ino: 1, size: 0, blocks: 0, mode: 0o100644, nlink: 1, uid: 0, gid: 0, rdev: 0, blksize: 1, ...times };
+const attributes = {
+  ino: 1,
+  size: 0,
+  blocks: 0,
+  mode: 0o100644,
+  nlink: 1,
+  uid: 0,
+  gid: 0,
+  rdev: 0,
+  blksize: 1,
+  ...times,
+};
 const entry = (nodeid: number): EntryReply => ({ nodeid, generation: 0, entryTtlMs: 0, attrTtlMs: 0, attributes });
 
 interface Parsed {

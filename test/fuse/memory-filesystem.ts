@@ -215,6 +215,7 @@ export class MemoryFilesystem implements Operations {
   link(_ctx: RequestContext, nodeid: number, newParent: number, newName: string): Answer<EntryReply> {
     if (this.#directory(newParent).has(newName)) return -errno.EEXIST;
     const node = this.#node(nodeid);
+    if (node.children) return -errno.EPERM;
     node.nlink += 1;
     this.#attach(this.#node(newParent), newName, node);
     return this.#entry(node);

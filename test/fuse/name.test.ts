@@ -13,7 +13,13 @@ t.test('plain names are themselves', async (t) => {
 t.test('bytes that are not UTF-8 become U+DC00 + byte', async (t) => {
   t.equal(decodeName(Buffer.from([0x61, 0xff, 0x62])), 'a\udcffb');
   // overlong, surrogate, beyond U+10FFFF, cut short
-  for (const bad of [[0xc0, 0x80], [0xe0, 0x80, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xe2, 0x82]]) {
+  for (const bad of [
+    [0xc0, 0x80],
+    [0xe0, 0x80, 0x80],
+    [0xed, 0xa0, 0x80],
+    [0xf4, 0x90, 0x80, 0x80],
+    [0xe2, 0x82],
+  ]) {
     t.equal(decodeName(Buffer.from(bad)), bad.map((byte) => String.fromCharCode(0xdc00 + byte)).join(''));
   }
 });
