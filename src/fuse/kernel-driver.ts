@@ -147,7 +147,7 @@ export async function mountKernel(operations: Operations, options: KernelDriverO
   const mountpoint = await resolveMountpoint(options.mountpoint);
   const fd = await mount(mountpoint, options);
   const release = (how: { lazy?: boolean }) => unmount(mountpoint, { ...how, fusermount: options.fusermount });
-  let connection: Connection;
+  let connection: Connection | undefined;
   let info: ConnectionInfo;
   try {
     connection = new Connection(fd, operations, options);
@@ -155,19 +155,22 @@ export async function mountKernel(operations: Operations, options: KernelDriverO
     info = await connection.session.ready;
   } catch (error) {
     await release({ lazy: true });
+    // A connection that exists closes its descriptor itself, now that the kernel lets go.
+    if (connection) await connection.closed;
+    else native().closeDescriptor(fd);
     throw error;
   }
+  const { closed, notifier } = connection;
   await applyReadahead(mountpoint, options);
   return {
     mountpoint,
-    notifier: connection.notifier,
+    notifier,
     info,
     privileged: mayMount(),
-    closed: connection.closed,
+    closed,
     stats: () => connection.stats(),
     unmount: async (how = {}) => {
-      if (connection.isClosed) return;
-      await release(how);
+      if (!connection.isClosed) await release(how);
     },
   };
 }

@@ -5,7 +5,7 @@
  */
 import { errno, errnoName, type Failure } from '../errno.js';
 import type { Logger } from '../log.js';
-import { ECONNABORTED, INIT_OUT_BYTES, LARGEST_ERRNO, OUT_HEADER_BYTES, PROTOCOL_MAJOR } from './abi.js';
+import { ECONNABORTED, INIT_OUT_BYTES, LARGEST_ERRNO, OUT_HEADER_BYTES, opcode, PROTOCOL_MAJOR } from './abi.js';
 import { Call, holdsBytes, uniqueKey, wantsNoReply } from './call.js';
 import { decodeRequest } from './decode.js';
 import { decodeHeader, Frame } from './frame.js';
@@ -199,6 +199,7 @@ export class Session {
   /** The operation failed with an exception, which is a bug of it, not an answer. */
   threw(call: Call, error: unknown): void {
     this.log.error({ err: error, opcode: call.header.opcode, nodeid: call.nodeid }, 'an operation threw');
+    if (call.header.opcode === opcode.INIT) this.#settleReady.reject(error as Error);
     if (!call.replied && !wantsNoReply(call.header.opcode)) this.fail(call, -errno.EIO);
   }
 

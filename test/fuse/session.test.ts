@@ -46,6 +46,18 @@ t.test('a kernel that is too old is refused', async (t) => {
   await t.rejects(kernel.session.ready, /too old/);
 });
 
+t.test('an init that throws refuses the mount', async (t) => {
+  const kernel = new FakeKernel(
+    altered({
+      init: () => {
+        throw new Error('not today');
+      },
+    }),
+  );
+  t.equal(kernel.init().error, -errno.EIO);
+  await t.rejects(kernel.session.ready, /not today/);
+});
+
 t.test('one reply, whatever the operation does', async (t) => {
   const answers: [string, () => unknown, number][] = [
     ['an errno', () => -errno.EACCES, -errno.EACCES],

@@ -299,6 +299,28 @@ t.test('writes that wait hold at most the pool, and all go through', { skip }, a
   await onMount(t, filesystem, body, { maxBuffers: 2 });
 });
 
+t.test('a daemon that exits without unmounting does not hang, and leaves a dead mount', { skip }, async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'pailfs-exit-'));
+  const url = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
+  const source = `
+    const { mountKernel } = await import(${url('../../src/fuse/kernel-driver.js')});
+    const { MemoryFilesystem } = await import(${url('../fuse/memory-filesystem.js')});
+    const { silentLogger } = await import(${url('../../src/log.js')});
+    const options = { mountpoint: ${JSON.stringify(directory)}, fsname: 'x', log: silentLogger };
+    await mountKernel(new MemoryFilesystem(), options);
+    process.exit(3);`;
+  try {
+    const result = await run(process.execPath, ['--input-type=module', '-e', source], { timeout: 10_000 });
+    t.match(result, { code: 3, timedOut: false });
+    t.match((await sh(`ls ${directory}`)).stderr, /not connected/);
+    const again = mountKernel(new MemoryFilesystem(), { mountpoint: directory, fsname: 'x', log: silentLogger });
+    await t.rejects(again, { code: 'ENOTCONN', message: /umount -l/ });
+  } finally {
+    await run('umount', ['-l', directory]);
+    rmSync(directory, { recursive: true });
+  }
+});
+
 t.test('mount points that cannot be used', { skip }, async (t) => {
   const options = { fsname: 's3://test', log: silentLogger };
   await t.rejects(mountKernel(new MemoryFilesystem(), { ...options, mountpoint: '/nowhere/at/all' }), {
@@ -321,7 +343,7 @@ t.test('a user mounts through fusermount3', { skip }, async (t) => {
       mknod -m 666 ${directory}/fuse c 10 229 || { echo 'SKIP mknod is refused'; exit 0; }
       mount --bind ${directory}/fuse /dev/fuse || { echo 'SKIP mount --bind is refused'; exit 0; }
       mkdir -m 777 ${directory}/mnt; chown nobody ${directory}/mnt
-      setpriv --reuid=nobody --regid=nogroup --clear-groups ${process.execPath} ${script} ${directory}/mnt`;
+      setpriv --reuid=nobody --regid=nogroup --clear-groups env -i PATH="$PATH" ${process.execPath} ${script} ${directory}/mnt`;
     const result = await run('unshare', ['-m', '--propagation', 'private', '/bin/sh', '-ec', setup], {
       timeout: 30_000,
     });
