@@ -1,0 +1,176 @@
+/**
+ * The kernel driver: a filesystem, mounted. It puts the parts of this directory together and watches over their end: when
+ * the kernel lets go, by whatever means, the filesystem gets everything back and is told so once.
+ */
+import { type Clock, systemClock } from '../clock.js';
+import { MAX_IO_BYTES } from '../constants.js';
+import { errno, errnoName } from '../errno.js';
+import type { Logger } from '../log.js';
+import { ECONNABORTED } from './abi.js';
+import { Device, type DeviceStats } from './device.js';
+import { type MountOptions, mayMount, mount, raiseReadahead, resolveMountpoint, unmount } from './mount.js';
+import { type NotifierThread, native } from './native.js';
+import { FrameNotifier } from './notify.js';
+import { type OperationCount, observe } from './observe.js';
+import type { ConnectionInfo, Notifier, Operations } from './operations.js';
+import { Session, type SessionStats } from './session.js';
+
+/** Notifications that may wait for the kernel. */
+const NOTIFICATION_QUEUE = 16_384;
+/** How long the notifier's thread may take to come back once the connection is gone (milliseconds). */
+const NOTIFIER_END_MS = 5_000;
+const DEFAULT_READAHEAD_KIB = 4096;
+
+export interface KernelDriverOptions extends MountOptions {
+  readonly mountpoint: string;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  /** 1024 to 8192 (KiB). */
+  readonly readaheadKib?: number;
+  /** Request buffers of 1 MiB at most. */
+  readonly maxBuffers?: number;
+}
+
+export interface NotificationStats {
+  readonly waiting: number;
+  readonly sent: number;
+  /** The kernel did not have what they were about. */
+  readonly absent: number;
+  readonly failed: number;
+  readonly dropped: number;
+}
+
+export interface DriverStats {
+  readonly session: SessionStats;
+  readonly device: DeviceStats;
+  readonly notifications: NotificationStats;
+  readonly operations: Readonly<Record<string, OperationCount>>;
+}
+
+export interface Mounted {
+  /** Resolved: without symbolic links. */
+  readonly mountpoint: string;
+  readonly notifier: Notifier;
+  readonly info: ConnectionInfo;
+  /** Mounted with mount(2), not with fusermount3. */
+  readonly privileged: boolean;
+  /** Resolves when the kernel has let go and the filesystem was destroyed; never rejects. */
+  readonly closed: Promise<void>;
+  stats(): DriverStats;
+  /** Resolves when the mount point is free; MountError EBUSY while files are open. With lazy, `closed` comes later. */
+  unmount(options?: { lazy?: boolean }): Promise<void>;
+}
+
+/** One connection from its descriptor to its end. */
+class Connection {
+  readonly session: Session;
+  readonly notifier: FrameNotifier;
+  readonly closed: Promise<void>;
+  isClosed = false;
+  readonly #fd: number;
+  readonly #log: Logger;
+  readonly #device: Device;
+  readonly #thread: NotifierThread;
+  readonly #counts: Readonly<Record<string, OperationCount>>;
+  readonly #counters = new Float64Array(4);
+
+  constructor(fd: number, operations: Operations, options: KernelDriverOptions) {
+    this.#fd = fd;
+    this.#log = options.log;
+    const thread = native().notifierOpen(fd, NOTIFICATION_QUEUE);
+    if (typeof thread === 'number') throw new Error(`no thread for notifications: ${errnoName(thread)}`);
+    this.#thread = thread;
+    this.notifier = new FrameNotifier((frame) => native().notifierSend(thread, frame), options.log);
+    let lost!: (error: number) => void;
+    const connectionLost = new Promise<number>((resolve) => {
+      lost = resolve;
+    });
+    this.#device = new Device({
+      fd,
+      log: options.log,
+      receive: (frame) => this.session.receive(frame),
+      lost,
+      maxBuffers: options.maxBuffers,
+    });
+    const observed = observe(operations, options.log, options.clock ?? systemClock);
+    this.#counts = observed.counts;
+    this.session = new Session({
+      operations: observed.operations,
+      channel: this.#device,
+      notifier: this.notifier,
+      log: options.log,
+      privileged: mayMount(),
+      maxRead: options.maxRead ?? MAX_IO_BYTES,
+    });
+    this.closed = connectionLost.then((error) => this.#end(error));
+  }
+
+  start(): void {
+    this.#device.start();
+  }
+
+  stats(): DriverStats {
+    native().notifierCounters(this.#thread, this.#counters);
+    const [waiting, sent, absent, failed] = this.#counters;
+    return {
+      session: this.session.stats(),
+      device: this.#device.stats(),
+      notifications: { waiting, sent, absent, failed, dropped: this.notifier.dropped },
+      operations: this.#counts,
+    };
+  }
+
+  async #end(error: number): Promise<void> {
+    await this.session.end();
+    this.#releaseDescriptor();
+    this.isClosed = true;
+    const expected = error === -errno.ENODEV || error === -ECONNABORTED;
+    this.#log.info({ error: expected ? undefined : errnoName(error) }, 'the kernel has let go of the mount');
+  }
+
+  /** The descriptor closes last: its number must not be given to another file while the thread may write to it. */
+  #releaseDescriptor(): void {
+    const result = native().notifierClose(this.#thread, NOTIFIER_END_MS);
+    if (result === 0) native().closeDescriptor(this.#fd);
+    else this.#log.error({ error: errnoName(result) }, 'a notification is stuck in the kernel; /dev/fuse stays open');
+  }
+}
+
+async function applyReadahead(mountpoint: string, options: KernelDriverOptions): Promise<void> {
+  const result = await raiseReadahead(mountpoint, options.readaheadKib ?? DEFAULT_READAHEAD_KIB);
+  if (typeof result === 'number') options.log.debug({ kib: result }, 'readahead raised');
+  else options.log.info({ reason: result.refused }, 'readahead stays at 128 KiB: sequential reads will be slower');
+}
+
+/** Mounts the filesystem; resolves once the kernel and we have agreed on the protocol. Throws MountError. */
+export async function mountKernel(operations: Operations, options: KernelDriverOptions): Promise<Mounted> {
+  const mountpoint = await resolveMountpoint(options.mountpoint);
+  const fd = await mount(mountpoint, options);
+  const release = (how: { lazy?: boolean }) => unmount(mountpoint, { ...how, fusermount: options.fusermount });
+  let connection: Connection | undefined;
+  let info: ConnectionInfo;
+  try {
+    connection = new Connection(fd, operations, options);
+    connection.start();
+    info = await connection.session.ready;
+  } catch (error) {
+    await release({ lazy: true });
+    // A connection that exists closes its descriptor itself, now that the kernel lets go.
+    if (connection) await connection.closed;
+    else native().closeDescriptor(fd);
+    throw error;
+  }
+  const { closed, notifier } = connection;
+  await applyReadahead(mountpoint, options);
+  return {
+    mountpoint,
+    notifier,
+    info,
+    privileged: mayMount(),
+    closed,
+    stats: () => connection.stats(),
+    unmount: async (how = {}) => {
+      if (!connection.isClosed) await release(how);
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/** INIT: what is asked of the kernel, out of what it offers. Pure, so that a table of kernels can be a test. */
+import { CONGESTION_THRESHOLD, KiB, MAX_BACKGROUND, MAX_IO_BYTES, PAGE_BYTES } from '../constants.js';
+import { errno, type Failure } from '../errno.js';
+import { init, OLDEST_MINOR, PROTOCOL_MAJOR, PROTOCOL_MINOR } from './abi.js';
+import type { InitReply } from './reply.js';
+import type { InitRequest } from './request.js';
+
+/** Without MAX_PAGES the kernel sends at most 32 pages. */
+const MAX_IO_WITHOUT_MAX_PAGES = 128 * KiB;
+
+/**
+ * Asked for where offered. Left out on purpose: WRITEBACK_CACHE (it would take size and mtime from us), POSIX_LOCKS and
+ * FLOCK_LOCKS (unset, the kernel locks locally), AUTO_INVAL_DATA (beats EXPLICIT_INVAL_DATA and drops pages that we
+ * wrote ourselves), READDIRPLUS_AUTO (plus is wanted always), and the splice flags (the device is read in one call).
+ */
+const WANTED =
+  init.ASYNC_READ |
+  init.ATOMIC_O_TRUNC |
+  init.BIG_WRITES |
+  init.DO_READDIRPLUS |
+  init.ASYNC_DIO |
+  init.PARALLEL_DIROPS |
+  init.MAX_PAGES |
+  init.CACHE_SYMLINKS |
+  init.EXPLICIT_INVAL_DATA |
+  init.HANDLE_KILLPRIV_V2 |
+  init.INIT_EXT;
+
+/** Nothing of flags2 is used yet; it may be sent only to a kernel that offers INIT_EXT. */
+const WANTED2 = 0;
+
+/** The reply, or a failure when the kernel's protocol is too old. A newer major is answered by the caller. */
+export function negotiate(request: InitRequest): InitReply | Failure {
+  if (request.major !== PROTOCOL_MAJOR || request.minor < OLDEST_MINOR) return -errno.EPROTO;
+  const maxWrite = request.flags & init.MAX_PAGES ? MAX_IO_BYTES : MAX_IO_WITHOUT_MAX_PAGES;
+  return {
+    minor: Math.min(request.minor, PROTOCOL_MINOR),
+    maxReadahead: Math.min(request.maxReadahead, MAX_IO_BYTES),
+    flags: request.flags & WANTED,
+    flags2: request.flags & init.INIT_EXT ? request.flags2 & WANTED2 : 0,
+    maxBackground: MAX_BACKGROUND,
+    congestionThreshold: CONGESTION_THRESHOLD,
+    maxWrite,
+    maxPages: maxWrite / PAGE_BYTES,
+  };
+}
