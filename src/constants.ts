@@ -16,6 +16,31 @@ export const CONGESTION_THRESHOLD = 48;
 /** One block of the content cache (bytes). */
 export const BLOCK_BYTES = 1 * MiB;
 
+/** What an open brings along of the file (bytes): small files need no second request. */
+export const FIRST_FETCH_BYTES = 128 * KiB;
+/** Readahead begins with this (bytes), doubles, and ends at this share of the memory for transfers. */
+export const READAHEAD_FIRST_BYTES = 1 * MiB;
+export const READAHEAD_SHARE = 0.6;
+/** Largest range of one GET (bytes). */
+export const MAX_FETCH_BYTES = 8 * MiB;
+
+/** Writes up to this go to the staged file without a thread (bytes). */
+export const STAGED_SYNC_WRITE_BYTES = 64 * KiB;
+/** Parts of one upload under way, and keys of one directory rename being copied, at one time. */
+export const PARALLEL_PARTS = 6;
+export const PARALLEL_COPIES = 32;
+/** HEADs under way to hydrate one page of a listing. */
+export const PARALLEL_HEADS = 48;
+
+/** The cache's index is saved this long after a change (ms). */
+export const CACHE_SAVE_DELAY_MS = 2_000;
+
+/** How --memory-limit is divided. Sums to 1 (test/constants.test.ts). */
+export const MEMORY_SHARE_TRANSFERS = 0.5;
+export const MEMORY_SHARE_BLOCKS = 0.25;
+export const MEMORY_SHARE_LISTINGS = 0.125;
+export const MEMORY_SHARE_REQUESTS = 0.125;
+
 /** Longest name of one path component (bytes), and longest S3 key (bytes). */
 export const MAX_NAME_BYTES = 255;
 export const MAX_KEY_BYTES = 1024;
@@ -30,6 +55,21 @@ export const MAX_COPY_BYTES = 5 * GiB;
 /** UploadPartCopy with a range needs a source of more than this (bytes). */
 export const MIN_RANGE_COPY_SOURCE_BYTES = 5 * MiB;
 export const MAX_OBJECT_BYTES = MAX_PARTS * MAX_PART_BYTES;
+
+/** st_blksize: makes cp write in pieces of this (bytes). */
+export const BLKSIZE_BYTES = MAX_IO_BYTES;
+
+/** So many look-ups of one directory that had to ask the store, each within this time of the last (ms), are a series. */
+export const LOOKUP_SERIES = 3;
+export const LOOKUP_SERIES_MS = 500;
+
+/** Absences remembered in one directory. */
+export const MAX_REMEMBERED_ABSENCES = 1_000;
+
+/** A directory of more entries than this is not kept whole in memory. */
+export const MAX_INDEXED_ENTRIES = 50_000;
+/** Entries of all cached listings together. */
+export const MAX_LISTED_ENTRIES = 100_000;
 
 /** Keys of one ListObjectsV2 page and of one DeleteObjects request. */
 export const LIST_PAGE_KEYS = 1000;

@@ -1,0 +1,96 @@
+/**
+ * What HEAD told of object versions, kept so that each version is asked once on a machine: a LIST returns no user
+ * metadata. An entry counts for the version with the same key, ETag, size and date (whole seconds). An ETag does not
+ * change with the metadata, and a date has one second: so what was learnt within RACY_WINDOW_MS of the date is asked
+ * again once it is older.
+ */
+import type { Database } from 'lmdb';
+import type { Clock } from '../clock.js';
+import { RACY_WINDOW_MS } from '../constants.js';
+import type { ObjectInfo } from '../s3/object-client.js';
+import type { CacheIndex } from './cache-index.js';
+
+/** An object version with all that is known of it. */
+export type KnownObject = Omit<ObjectInfo, 'key'>;
+
+interface Entry {
+  readonly info: KnownObject;
+  /** Written by this mount: its date is not known, only the server's clock at the answer (`info.date`). */
+  readonly written: boolean;
+}
+
+/** The version of an object as a listing has it. */
+export interface ListedVersion {
+  readonly etag: string;
+  readonly size: number;
+  readonly lastModified: number;
+  readonly storageClass?: string;
+}
+
+const seconds = (ms: number): number => Math.floor(ms / 1000);
+
+export class AttributeStore {
+  readonly #entries: Database<unknown, string>;
+  readonly #clock: Clock;
+  /** Prefixes (with their trailing slash) in which an object with, or only objects without, POSIX metadata were seen. */
+  readonly #learnt = new Map<string, boolean>();
+
+  constructor(index: CacheIndex, clock: Clock) {
+    this.#entries = index.attributes;
+    this.#clock = clock;
+  }
+
+  get(key: string, version: ListedVersion): KnownObject | undefined {
+    const entry = this.#entries.get(key) as Entry | undefined;
+    if (entry === undefined || entry.info.etag !== version.etag || entry.info.size !== version.size) return undefined;
+    if (entry.written) {
+      if (Math.abs(version.lastModified - entry.info.date) > RACY_WINDOW_MS + 1000) return undefined;
+      return { ...entry.info, lastModified: version.lastModified };
+    }
+    if (seconds(entry.info.lastModified) !== seconds(version.lastModified)) return undefined;
+    const final = entry.info.date - entry.info.lastModified > RACY_WINDOW_MS;
+    return final || this.#clock.now() - entry.info.lastModified <= RACY_WINDOW_MS ? entry.info : undefined;
+  }
+
+  /** Whatever was known last of the key, of any version. */
+  latest(key: string): KnownObject | undefined {
+    return (this.#entries.get(key) as Entry | undefined)?.info;
+  }
+
+  put(key: string, info: KnownObject): void {
+    void this.#entries.put(key, { info, written: false } satisfies Entry);
+  }
+
+  /** After our own upload or copy; `info.date` is the server's clock at its answer. */
+  putWritten(key: string, info: KnownObject): void {
+    void this.#entries.put(key, { info, written: true } satisfies Entry);
+  }
+
+  remove(key: string): void {
+    void this.#entries.remove(key);
+  }
+
+  /** What was seen under a prefix; metadata seen below it counts for everything above and beside it. */
+  learn(prefix: string, posix: boolean): void {
+    if (!posix) {
+      if (!this.#learnt.has(prefix)) this.#learnt.set(prefix, false);
+      return;
+    }
+    for (let at = prefix; ; at = parentPrefix(at)) {
+      if (this.#learnt.get(at) === true) return;
+      this.#learnt.set(at, true);
+      if (at === '') return;
+    }
+  }
+
+  /** Whether objects under a prefix carry POSIX metadata; undefined where nothing was seen yet. */
+  learnt(prefix: string): boolean | undefined {
+    const own = this.#learnt.get(prefix);
+    if (own === true) return true;
+    return this.#learnt.get('') === true ? true : own;
+  }
+}
+
+function parentPrefix(prefix: string): string {
+  return prefix.slice(0, prefix.lastIndexOf('/', prefix.length - 2) + 1);
+}

@@ -1,0 +1,252 @@
+/**
+ * Directory listings as LIST pages with a delimiter. A listing is loaded page by page as a reader goes on, the page after
+ * the one in use ahead of time. Small directories are kept whole and indexed by name, so that a lookup needs no request;
+ * of large ones only the pages near the reader are kept, and a page that was dropped is listed again.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../clock.js';
+import { LIST_PAGE_KEYS, MAX_INDEXED_ENTRIES, MAX_LISTED_ENTRIES } from '../constants.js';
+import { compareKeys } from '../s3/key.js';
+import type { ObjectClient } from '../s3/object-client.js';
+
+export interface ListedFile {
+  readonly name: string;
+  readonly directory: false;
+  readonly etag: string;
+  readonly size: number;
+  readonly lastModified: number;
+  readonly storageClass?: string;
+}
+
+export interface ListedDirectory {
+  readonly name: string;
+  readonly directory: true;
+}
+
+export type ListedEntry = ListedFile | ListedDirectory;
+
+/** The marker of the directory itself, which is the first key of its listing. */
+export type Marker = Omit<ListedFile, 'name' | 'directory'>;
+
+export interface ListingPage {
+  /** In the order of their keys; a directory's key ends in a slash. */
+  readonly entries: readonly ListedEntry[];
+  /** Keys after this one (relative to the directory) belong to this page; '' for the first. */
+  readonly after: string;
+  /** The last key of this page; undefined when it is the last page. */
+  readonly last: string | undefined;
+  /** Monotonic time at which its LIST began (ms). */
+  readonly startedAt: number;
+}
+
+export interface ListingOptions {
+  readonly client: ObjectClient;
+  readonly clock: Clock;
+  /** Whether a component can be a name; what cannot is counted. */
+  readonly nameable: (component: string) => boolean;
+  /** Called for each key that has no name. */
+  readonly onUnnameable: (key: string) => void;
+  /** Runs before a page is shown: brings in attributes. */
+  readonly hydrate: (prefix: string, page: ListingPage) => Promise<void>;
+}
+
+interface PageSlot {
+  readonly after: string;
+  page: ListingPage | undefined;
+  loading: Promise<ListingPage> | undefined;
+}
+
+export class Listing {
+  readonly #options: ListingOptions;
+  readonly #prefix: () => string;
+  /** Monotonic time at which the first LIST began (ms); what the listing shows is no older. */
+  readonly startedAt: number;
+  readonly #slots: PageSlot[] = [{ after: '', page: undefined, loading: undefined }];
+  #index: Map<string, ListedEntry> | undefined = new Map();
+  #complete = false;
+  marker: Marker | undefined;
+  /** Called when the number of entries in memory changes. */
+  onGrow: (() => void) | undefined;
+
+  constructor(prefix: () => string, options: ListingOptions) {
+    this.#prefix = prefix;
+    this.#options = options;
+    this.startedAt = options.clock.monotonic();
+  }
+
+  /** All pages were read, and all names are in memory: what is not found here did not exist. */
+  get isComplete(): boolean {
+    return this.#complete && this.#index !== undefined;
+  }
+
+  get entryCount(): number {
+    let sum = 0;
+    for (const slot of this.#slots) sum += slot.page?.entries.length ?? 0;
+    return sum;
+  }
+
+  find(name: string): ListedEntry | undefined {
+    return this.#index?.get(name);
+  }
+
+  /** Names known so far; undefined when they are not all in memory. */
+  get names(): ReadonlyMap<string, ListedEntry> | undefined {
+    return this.#index;
+  }
+
+  /** Page by number; undefined behind the last. Loads it if needed, and the next one ahead. */
+  async page(number: number): Promise<ListingPage | undefined> {
+    while (number >= this.#slots.length) {
+      const last = this.#slots[this.#slots.length - 1];
+      const page = await this.#load(last);
+      if (page.last === undefined) return undefined;
+    }
+    const page = await this.#load(this.#slots[number]);
+    if (page.last !== undefined) {
+      const next = this.#slots[number + 1];
+      if (next.page === undefined) this.#load(next).catch(() => undefined);
+    }
+    return page;
+  }
+
+  /** A page that is in memory, without waiting. */
+  pageNow(number: number): ListingPage | undefined {
+    return this.#slots[number]?.page;
+  }
+
+  /** Reads all pages of a directory that fits in memory; false when it is too large. */
+  async loadAll(): Promise<boolean> {
+    for (let number = 0; (await this.page(number)) !== undefined; number++) {
+      if (this.#index === undefined) return false;
+    }
+    return this.isComplete;
+  }
+
+  #load(slot: PageSlot): Promise<ListingPage> {
+    if (slot.page !== undefined) return Promise.resolve(slot.page);
+    slot.loading ??= this.#request(slot).finally(() => {
+      slot.loading = undefined;
+    });
+    return slot.loading;
+  }
+
+  async #request(slot: PageSlot): Promise<ListingPage> {
+    const prefix = this.#prefix();
+    const startedAt = this.#options.clock.monotonic();
+    const answer = await this.#options.client.list({
+      prefix,
+      delimiter: '/',
+      startAfter: slot.after === '' ? undefined : prefix + slot.after,
+      maxKeys: LIST_PAGE_KEYS,
+    });
+    const objects = answer.objects;
+    const prefixes = answer.prefixes;
+    const merged = mergeByKey(objects, prefixes);
+    const last = answer.nextToken === undefined ? undefined : merged[merged.length - 1];
+    const entries: ListedEntry[] = [];
+    for (const item of merged) {
+      const key = typeof item === 'string' ? item : item.key;
+      if (typeof item !== 'string' && key === prefix) {
+        this.marker = item;
+        continue;
+      }
+      const directory = typeof item === 'string';
+      const name = directory ? key.slice(prefix.length, -1) : key.slice(prefix.length);
+      if (!this.#options.nameable(name)) {
+        this.#options.onUnnameable(key);
+        continue;
+      }
+      entries.push(directory ? { name, directory } : fileEntry(name, item as Exclude<typeof item, string>));
+    }
+    const lastKey = last === undefined ? undefined : (typeof last === 'string' ? last : last.key).slice(prefix.length);
+    const page: ListingPage = { entries, after: slot.after, last: lastKey, startedAt };
+    await this.#options.hydrate(prefix, page);
+    this.#accept(slot, page);
+    return page;
+  }
+
+  #accept(slot: PageSlot, page: ListingPage): void {
+    slot.page = page;
+    const number = this.#slots.indexOf(slot);
+    if (number === this.#slots.length - 1) {
+      if (page.last === undefined) this.#complete = true;
+      else this.#slots.push({ after: page.last, page: undefined, loading: undefined });
+      for (const entry of page.entries) {
+        // A directory keeps a name that an object has too.
+        const other = this.#index?.get(entry.name);
+        if (other?.directory) this.#options.onUnnameable(this.#prefix() + entry.name);
+        else {
+          if (other !== undefined) this.#options.onUnnameable(this.#prefix() + entry.name);
+          this.#index?.set(entry.name, entry);
+        }
+      }
+      if ((this.#index?.size ?? 0) > MAX_INDEXED_ENTRIES) this.#index = undefined;
+    }
+    if (this.#index === undefined) this.#dropFar(number);
+    this.onGrow?.();
+  }
+
+  /** Of a directory that is not kept whole, only pages next to the one just loaded stay. */
+  #dropFar(number: number): void {
+    for (const [other, slot] of this.#slots.entries()) if (Math.abs(other - number) > 2) slot.page = undefined;
+  }
+}
+
+function fileEntry(name: string, object: Omit<ListedFile, 'name' | 'directory'>): ListedFile {
+  const { etag, size, lastModified, storageClass } = object;
+  return { name, directory: false, etag, size, lastModified, storageClass };
+}
+
+/** Objects and prefixes of one page, in the order of their keys. */
+function mergeByKey<T extends { readonly key: string }>(
+  objects: readonly T[],
+  prefixes: readonly string[],
+): Array<T | string> {
+  if (prefixes.length === 0) return [...objects];
+  const merged: Array<T | string> = [];
+  let next = 0;
+  for (const object of objects) {
+    while (next < prefixes.length && compareKeys(prefixes[next], object.key) < 0) merged.push(prefixes[next++]);
+    merged.push(object);
+  }
+  while (next < prefixes.length) merged.push(prefixes[next++]);
+  return merged;
+}
+
+/** Listings by directory (node id), bounded by their entries. */
+export class ListingCache {
+  readonly #listings: LRUCache<number, Listing>;
+  readonly #options: ListingOptions;
+
+  constructor(options: ListingOptions) {
+    this.#options = options;
+    this.#listings = new LRUCache({
+      maxSize: MAX_LISTED_ENTRIES,
+      sizeCalculation: (listing) => 1 + listing.entryCount,
+    });
+  }
+
+  get entryCount(): number {
+    return this.#listings.calculatedSize;
+  }
+
+  /** The listing of a directory if it began at most `maxAgeMs` ago. */
+  fresh(directory: number, maxAgeMs: number): Listing | undefined {
+    const listing = this.#listings.get(directory);
+    if (listing === undefined || this.#options.clock.monotonic() - listing.startedAt > maxAgeMs) return undefined;
+    return listing;
+  }
+
+  begin(directory: number, prefix: () => string): Listing {
+    const listing = new Listing(prefix, this.#options);
+    listing.onGrow = () => {
+      if (this.#listings.peek(directory) === listing) this.#listings.set(directory, listing);
+    };
+    this.#listings.set(directory, listing);
+    return listing;
+  }
+
+  drop(directory: number): void {
+    this.#listings.delete(directory);
+  }
+}

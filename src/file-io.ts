@@ -1,0 +1,36 @@
+/** Positioned reads and writes of whole buffers over libuv's thread pool: short counts are continued. */
+import { read, write } from 'node:fs';
+
+/** Fills `bytes` from `position`; answers how many there were (fewer only at the end of the file). */
+export function pread(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const step = (done: number): void => {
+      if (done === bytes.length) {
+        resolve(done);
+        return;
+      }
+      read(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
+        if (error !== null) reject(error);
+        else if (count === 0) resolve(done);
+        else step(done + count);
+      });
+    };
+    step(0);
+  });
+}
+
+export function pwrite(fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const step = (done: number): void => {
+      if (done === bytes.length) {
+        resolve();
+        return;
+      }
+      write(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
+        if (error !== null) reject(error);
+        else step(done + count);
+      });
+    };
+    step(0);
+  });
+}

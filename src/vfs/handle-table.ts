@@ -1,0 +1,90 @@
+/** Open files and directories. Numbers count up and are not used twice, so that a late request never hits another file. */
+import { Readahead } from '../cache/readahead.js';
+import { errno } from '../errno.js';
+import type { DirectoryReader } from './directory-reader.js';
+import type { Inode } from './inode.js';
+import { FsError } from './to-errno.js';
+
+export interface FileHandle {
+  readonly inode: Inode;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly append: boolean;
+  readonly readahead: Readahead;
+}
+
+export interface DirectoryHandle {
+  readonly inode: Inode;
+  reader: DirectoryReader | undefined;
+}
+
+export class HandleTable {
+  readonly #files = new Map<number, FileHandle>();
+  readonly #directories = new Map<number, DirectoryHandle>();
+  readonly #maxReadahead: number;
+  #next = 1;
+
+  constructor(maxReadaheadBytes: number) {
+    this.#maxReadahead = maxReadaheadBytes;
+  }
+
+  get openFiles(): number {
+    return this.#files.size;
+  }
+
+  get openDirectories(): number {
+    return this.#directories.size;
+  }
+
+  /** @param flags those of open(2) */
+  openFile(inode: Inode, flags: number): number {
+    const access = flags & 3;
+    const handle: FileHandle = {
+      inode,
+      readable: access !== 1,
+      writable: access !== 0,
+      append: (flags & 0o2000) !== 0,
+      readahead: new Readahead(this.#maxReadahead),
+    };
+    inode.handles++;
+    if (handle.writable) inode.writers++;
+    this.#files.set(this.#next, handle);
+    return this.#next++;
+  }
+
+  openDirectory(inode: Inode): number {
+    inode.handles++;
+    this.#directories.set(this.#next, { inode, reader: undefined });
+    return this.#next++;
+  }
+
+  file(fh: number): FileHandle {
+    const handle = this.#files.get(fh);
+    if (handle === undefined) throw new FsError(errno.EBADF, `no file handle ${fh}`);
+    return handle;
+  }
+
+  directory(fh: number): DirectoryHandle {
+    const handle = this.#directories.get(fh);
+    if (handle === undefined) throw new FsError(errno.EBADF, `no directory handle ${fh}`);
+    return handle;
+  }
+
+  /** Ends a handle; undefined when there is none. */
+  closeFile(fh: number): FileHandle | undefined {
+    const handle = this.#files.get(fh);
+    if (handle === undefined) return undefined;
+    this.#files.delete(fh);
+    handle.inode.handles--;
+    if (handle.writable) handle.inode.writers--;
+    return handle;
+  }
+
+  closeDirectory(fh: number): DirectoryHandle | undefined {
+    const handle = this.#directories.get(fh);
+    if (handle === undefined) return undefined;
+    this.#directories.delete(fh);
+    handle.inode.handles--;
+    return handle;
+  }
+}

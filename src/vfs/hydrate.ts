@@ -1,0 +1,82 @@
+/**
+ * Attributes for a page of a listing, before it is shown: a LIST returns no user metadata. With `auto` one unknown object
+ * is sampled for every ten pages begun; where a sample, or what is already known here, shows POSIX metadata, all unknown
+ * entries of the page are asked in parallel. With `full` they always are, with `listing` never.
+ */
+import type { ListedEntry, ListedFile, ListingPage } from '../cache/listing-cache.js';
+import { PAGES_PER_SAMPLE, PARALLEL_HEADS } from '../constants.js';
+import { hasPosixMetadata } from './attribute.js';
+import { headIfPresent } from './resolve.js';
+import type { Volume } from './volume.js';
+
+export class Hydrator {
+  #pages = 0;
+  #samples = 0;
+
+  async hydrate(volume: Volume, prefix: string, page: ListingPage): Promise<void> {
+    const { attributes } = volume.options;
+    if (attributes === 'listing') return;
+    this.#pages++;
+    const unknown = page.entries.filter((entry) => !this.#isKnown(volume, prefix, entry));
+    if (unknown.length === 0) return;
+    if (attributes === 'auto' && !(await this.#isWorthwhile(volume, prefix, unknown))) return;
+    await forEach(unknown, PARALLEL_HEADS, async (entry) => {
+      if (!this.#isKnown(volume, prefix, entry)) await this.#ask(volume, prefix, entry);
+    });
+  }
+
+  #isKnown(volume: Volume, prefix: string, entry: ListedEntry): boolean {
+    if (!entry.directory) {
+      const known = volume.attributes.get(prefix + entry.name, entry);
+      if (known !== undefined && !volume.attributes.learnt(prefix) && hasPosixMetadata(known.metadata)) {
+        volume.attributes.learn(prefix, true);
+      }
+      return known !== undefined;
+    }
+    const known = volume.attributes.latest(`${prefix}${entry.name}/`);
+    return known !== undefined && volume.clock.now() - known.date < volume.options.metadataTtlMs;
+  }
+
+  async #isWorthwhile(volume: Volume, prefix: string, unknown: readonly ListedEntry[]): Promise<boolean> {
+    if (volume.attributes.learnt(prefix)) return true;
+    if (this.#samples * PAGES_PER_SAMPLE >= this.#pages) return false;
+    const sample = unknown.find((entry): entry is ListedFile => !entry.directory);
+    if (sample === undefined) return false;
+    this.#samples++;
+    const info = await headIfPresent(volume, prefix + sample.name).catch(() => undefined);
+    if (info !== undefined) volume.attributes.learn(prefix, hasPosixMetadata(info.metadata));
+    return volume.attributes.learnt(prefix) ?? false;
+  }
+
+  /** A failed HEAD costs the attributes of that entry, not the listing; it is asked again when it is used. */
+  async #ask(volume: Volume, prefix: string, entry: ListedEntry): Promise<void> {
+    const key = entry.directory ? `${prefix}${entry.name}/` : prefix + entry.name;
+    try {
+      await headIfPresent(volume, key);
+    } catch (error) {
+      volume.logger.debug({ err: error, key }, 'an entry could not be hydrated');
+    }
+  }
+}
+
+/** Runs `work` over all items, at most `parallel` at a time. Rejects with the first failure, after all have ended. */
+export async function forEach<T>(
+  items: readonly T[],
+  parallel: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const failures: unknown[] = [];
+  const lane = async (): Promise<void> => {
+    while (next < items.length && failures.length === 0) {
+      const item = items[next++];
+      try {
+        await work(item);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, lane));
+  if (failures.length > 0) throw failures[0];
+}

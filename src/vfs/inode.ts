@@ -1,0 +1,118 @@
+/**
+ * One node of the tree as this mount knows it. An inode stands for one version of an object as long as anybody has it
+ * open: the kernel's page cache and size belong to the inode, so a version that another client wrote meanwhile gets a new
+ * inode (vfs/versions.ts).
+ */
+
+import type { KnownObject, ListedVersion } from '../cache/attribute-store.js';
+import type { CachedFile } from '../cache/block-cache.js';
+import type { Timespec } from '../clock.js';
+import { Overlay } from '../writeback/overlay.js';
+import type { StagedFile } from '../writeback/staged-file.js';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './attribute.js';
+import { Mutex } from './mutex.js';
+
+export interface InodeAttributes {
+  /** Type and permission bits. */
+  mode: number;
+  uid: number;
+  gid: number;
+  rdev: number;
+  mtime: Timespec;
+  ctime: Timespec;
+  atime: Timespec;
+  xattrs: ReadonlyMap<string, Uint8Array>;
+}
+
+/** What only a directory has. */
+export class DirectoryState {
+  /** Inodes of children that are in the table, by name. */
+  readonly children = new Map<string, Inode>();
+  readonly overlay = new Overlay<Inode>();
+  /** Whether a marker object exists; undefined: not known. */
+  marker: boolean | undefined;
+  /** Monotonic time until which this mount counts as the one that fills it: absence from a listing is then believed. */
+  filledUntil = 0;
+  /** Look-ups that had to ask the store, and when the last was (monotonic, ms): a series is answered by a LIST. */
+  asked = 0;
+  /** Names that the store was just asked for and did not have, and when (monotonic, ms). */
+  readonly absent = new Map<string, number>();
+  /** A name that was seen and not removed since: while it is there the directory is not empty. */
+  witness: string | undefined;
+  askedAt = Number.NEGATIVE_INFINITY;
+  /** Operations that change something at or below it, and the rename that waits for them to end. */
+  changing = 0;
+  frozen: Promise<void> | undefined;
+  onIdle: (() => void) | undefined;
+}
+
+export class Inode {
+  readonly nodeid: number;
+  readonly ino: number;
+  readonly directory: DirectoryState | undefined;
+  /** undefined: the root, or removed from its name. */
+  parent: Inode | undefined;
+  name: string;
+  attributes: InodeAttributes;
+  /** Of the present version (bytes); a staged file has its own. */
+  size = 0;
+  /** The version this inode stands for; undefined: nothing in the store yet, or a directory without marker. */
+  version: ListedVersion | undefined;
+  /** All that HEAD says of `version`; undefined: only what a LIST says. */
+  info: KnownObject | undefined;
+  /** Monotonic time of the last answer of the store about it (ms). */
+  checkedAt: number;
+  /** References that the kernel holds. */
+  nlookup = 0;
+  /** Open handles, and those of them that may write. */
+  handles = 0;
+  writers = 0;
+  /** Its name is gone or belongs to another inode. The key it had serves its open handles. */
+  orphanKey: string | undefined;
+  /** The directory that the name was in. */
+  orphanOf: Inode | undefined;
+  /** The object must be deleted with the last close. */
+  deleteAtClose = false;
+  staged: StagedFile | undefined;
+  /** Something the store does not have: bytes, or attributes that go with the next upload. */
+  dirty = false;
+  /** Held while there are handles or staged bytes over it. */
+  cached: CachedFile | undefined;
+  /** Content id whose pages the kernel may hold. */
+  kernelPages: string | undefined;
+  linkTarget: Uint8Array | undefined;
+  /** The failure of the last upload (negative errno), told to the next flush or fsync. */
+  uploadFailure = 0;
+  readonly mutex = new Mutex();
+
+  constructor(nodeid: number, ino: number, name: string, attributes: InodeAttributes, checkedAt: number) {
+    this.nodeid = nodeid;
+    this.ino = ino;
+    this.name = name;
+    this.attributes = attributes;
+    this.checkedAt = checkedAt;
+    this.directory = (attributes.mode & S_IFMT) === S_IFDIR ? new DirectoryState() : undefined;
+  }
+
+  get type(): number {
+    return this.attributes.mode & S_IFMT;
+  }
+
+  get isRegular(): boolean {
+    return this.type === S_IFREG;
+  }
+
+  get isSymlink(): boolean {
+    return this.type === S_IFLNK;
+  }
+
+  get currentSize(): number {
+    return this.staged?.size ?? this.size;
+  }
+
+  /** Path from the root of the mount, for logs and status. */
+  get path(): string {
+    if (this.parent === undefined) return this.orphanKey === undefined ? '/' : `(removed) ${this.orphanKey}`;
+    return this.parent.parent === undefined ? `/${this.name}` : `${this.parent.path}/${this.name}`;
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * How what the store says of an object becomes an inode. A new version under a known name changes the inode in place
+ * while nobody has it open; while somebody has, the name gets a new inode and the old one keeps its version. What this
+ * mount is writing is never replaced by what somebody else wrote: that is found out, and kept beside it, at the upload.
+ */
+import type { KnownObject, ListedVersion } from '../cache/attribute-store.js';
+import type { ListedEntry } from '../cache/listing-cache.js';
+import { timespecFromMs } from '../clock.js';
+import { decodeAttributes, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './attribute.js';
+import type { Inode, InodeAttributes } from './inode.js';
+import { childPrefix } from './name.js';
+import { dropCached, keyOf, prefixOf, type Volume } from './volume.js';
+
+const noXattrs: ReadonlyMap<string, Uint8Array> = new Map();
+const S_IFIFO = 0o010000;
+const S_IFCHR = 0o020000;
+const S_IFBLK = 0o060000;
+const S_IFSOCK = 0o140000;
+const fileTypes = new Set([S_IFREG, S_IFLNK, S_IFIFO, S_IFCHR, S_IFBLK, S_IFSOCK]);
+
+/** Attributes of an object from its version and, where known, its metadata. */
+export function fileAttributes(volume: Volume, version: ListedVersion, info: KnownObject | undefined): InodeAttributes {
+  const posix = info === undefined ? {} : decodeAttributes(info.metadata);
+  const modified = posix.mtime ?? timespecFromMs(version.lastModified);
+  const type = (posix.mode ?? 0) & S_IFMT;
+  return {
+    mode:
+      (fileTypes.has(type) ? type : S_IFREG) |
+      (posix.mode === undefined ? volume.options.fileMode : posix.mode & 0o7777),
+    uid: posix.uid ?? volume.options.uid,
+    gid: posix.gid ?? volume.options.gid,
+    rdev: posix.rdev ?? 0,
+    mtime: modified,
+    ctime: posix.ctime ?? timespecFromMs(version.lastModified),
+    atime: posix.atime ?? modified,
+    xattrs: posix.xattrs ?? noXattrs,
+  };
+}
+
+/** Attributes of a directory from its marker, where there is one. */
+export function directoryAttributes(volume: Volume, info: KnownObject | undefined): InodeAttributes {
+  const posix = info === undefined ? {} : decodeAttributes(info.metadata);
+  const modified = posix.mtime ?? timespecFromMs(info?.lastModified ?? volume.clock.now());
+  return {
+    mode: S_IFDIR | (posix.mode === undefined ? volume.options.directoryMode : posix.mode & 0o7777),
+    uid: posix.uid ?? volume.options.uid,
+    gid: posix.gid ?? volume.options.gid,
+    rdev: 0,
+    mtime: modified,
+    ctime: posix.ctime ?? modified,
+    atime: posix.atime ?? modified,
+    xattrs: posix.xattrs ?? noXattrs,
+  };
+}
+
+function sameVersion(a: ListedVersion, b: ListedVersion): boolean {
+  return a.etag === b.etag && a.size === b.size;
+}
+
+const wholeSeconds = (ms: number): number => Math.floor(ms / 1000);
+
+/**
+ * The inode of an object that the store has under `name`.
+ * @param askedAt monotonic time at which the store was asked (ms)
+ */
+export function adoptFile(
+  volume: Volume,
+  parent: Inode,
+  name: string,
+  version: ListedVersion,
+  info: KnownObject | undefined,
+  askedAt: number,
+): Inode {
+  const known = parent.directory?.children.get(name);
+  if (known !== undefined && (known.dirty || known.staged !== undefined)) return known;
+  if (known?.version !== undefined && known.directory === undefined && sameVersion(known.version, version)) {
+    return refresh(volume, known, version, info, askedAt);
+  }
+  const key = prefixOf(volume, parent) + name;
+  info ??= volume.attributes.get(key, version);
+  const attributes = fileAttributes(volume, version, info);
+  if (
+    known !== undefined &&
+    known.directory === undefined &&
+    known.handles === 0 &&
+    known.type === (attributes.mode & S_IFMT)
+  ) {
+    known.attributes = attributes;
+    return setVersion(volume, known, version, info, askedAt);
+  }
+  if (known !== undefined) volume.inodes.detach(known, keyOf(volume, known));
+  const ino = known?.directory === undefined ? known?.ino : undefined;
+  return setVersion(volume, volume.inodes.add(parent, name, key, attributes, askedAt, ino), version, info, askedAt);
+}
+
+/** The same bytes as known: the metadata may still have changed, which a newer date tells. */
+function refresh(
+  volume: Volume,
+  inode: Inode,
+  version: ListedVersion,
+  info: KnownObject | undefined,
+  askedAt: number,
+): Inode {
+  if (askedAt < inode.checkedAt) return inode;
+  const redated = wholeSeconds(inode.version?.lastModified ?? 0) !== wholeSeconds(version.lastModified);
+  info ??= redated || inode.info === undefined ? volume.attributes.get(keyOf(volume, inode), version) : inode.info;
+  if (info !== inode.info || redated) {
+    const attributes = fileAttributes(volume, version, info);
+    if ((attributes.mode & S_IFMT) !== inode.type) return retype(volume, inode, version, info, askedAt);
+    inode.attributes = attributes;
+  }
+  inode.version = version;
+  inode.info = info;
+  inode.checkedAt = askedAt;
+  return inode;
+}
+
+/** The type was assumed wrongly (a link that a listing could not tell from a file): the name gets a new inode. */
+function retype(
+  volume: Volume,
+  inode: Inode,
+  version: ListedVersion,
+  info: KnownObject | undefined,
+  askedAt: number,
+): Inode {
+  const { parent, name } = inode;
+  if (parent === undefined) return inode;
+  const key = keyOf(volume, inode);
+  volume.inodes.detach(inode, key);
+  volume.notifier?.invalEntry(parent.nodeid, name);
+  const attributes = fileAttributes(volume, version, info);
+  return setVersion(
+    volume,
+    volume.inodes.add(parent, name, key, attributes, askedAt, inode.ino),
+    version,
+    info,
+    askedAt,
+  );
+}
+
+export function setVersion(
+  volume: Volume,
+  inode: Inode,
+  version: ListedVersion,
+  info: KnownObject | undefined,
+  checkedAt: number,
+): Inode {
+  if (inode.version === undefined || !sameVersion(inode.version, version)) {
+    dropCached(volume, inode);
+    inode.linkTarget = undefined;
+  }
+  const { etag, size, lastModified, storageClass } = version;
+  inode.version = { etag, size, lastModified, storageClass };
+  inode.size = version.size;
+  inode.info = info;
+  inode.checkedAt = checkedAt;
+  return inode;
+}
+
+/** The inode of a directory that the store has under `name`. `info`: of its marker, if it was asked. */
+export function adoptDirectory(
+  volume: Volume,
+  parent: Inode,
+  name: string,
+  askedAt: number,
+  info?: KnownObject,
+): Inode {
+  const known = parent.directory?.children.get(name);
+  if (known?.directory !== undefined) {
+    if (info !== undefined && info !== known.info) {
+      known.attributes = directoryAttributes(volume, info);
+      known.info = info;
+    }
+    known.checkedAt = Math.max(known.checkedAt, askedAt);
+    return known;
+  }
+  if (known?.dirty) return known;
+  const prefix = childPrefix(prefixOf(volume, parent), name);
+  info ??= volume.attributes.latest(prefix);
+  if (known !== undefined) volume.inodes.detach(known, keyOf(volume, known));
+  const inode = volume.inodes.add(parent, name, prefix, directoryAttributes(volume, info), askedAt);
+  inode.info = info;
+  return inode;
+}
+
+export function adoptEntry(volume: Volume, parent: Inode, entry: ListedEntry, askedAt: number): Inode {
+  if (entry.directory) return adoptDirectory(volume, parent, entry.name, askedAt);
+  return adoptFile(volume, parent, entry.name, entry, undefined, askedAt);
+}

@@ -1,0 +1,114 @@
+/**
+ * What all operations of one mount share: its options, the store, the caches, the tables, and the few rules that follow
+ * from them alone (keys of inodes, ages of answers).
+ */
+import { join } from 'node:path';
+import type { AttributeStore } from '../cache/attribute-store.js';
+import type { BlockCache, CachedFile } from '../cache/block-cache.js';
+import type { ListingCache } from '../cache/listing-cache.js';
+import type { Clock } from '../clock.js';
+import type { Notifier } from '../fuse/operations.js';
+import type { Logger } from '../log.js';
+import type { ObjectClient } from '../s3/object-client.js';
+import type { Conflict } from '../writeback/conflict.js';
+import type { HandleTable } from './handle-table.js';
+import type { Inode } from './inode.js';
+import type { InodeTable } from './inode-table.js';
+import { childPrefix } from './name.js';
+
+export interface VolumeOptions {
+  /** '' or with a trailing slash. */
+  readonly prefix: string;
+  readonly bucket: string;
+  readonly readOnly: boolean;
+  readonly metadataTtlMs: number;
+  readonly openTtlMs: number;
+  readonly negativeTtlMs: number;
+  readonly attributes: 'auto' | 'listing' | 'full';
+  readonly partBytes: number;
+  readonly memoryLimitBytes: number;
+  /** Owner and permission bits of what carries none of its own. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly fileMode: number;
+  readonly directoryMode: number;
+  /** False where s3:ListBucket is denied: an absent key then answers 403. */
+  readonly canList: boolean;
+  readonly host: string;
+  /** Where staged files lie. */
+  readonly stateDirectory: string;
+}
+
+export interface Volume {
+  readonly options: VolumeOptions;
+  readonly client: ObjectClient;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly inodes: InodeTable;
+  readonly handles: HandleTable;
+  readonly cache: BlockCache;
+  readonly attributes: AttributeStore;
+  readonly listings: ListingCache;
+  readonly conflicts: Conflict[];
+  /** Keys seen that have no name here. */
+  readonly unnameable: Set<string>;
+  notifier: Notifier | undefined;
+}
+
+/** Prefix of the keys in a directory. */
+export function prefixOf(volume: Volume, directory: Inode): string {
+  if (directory === volume.inodes.root) return volume.options.prefix;
+  if (directory.parent === undefined) return directory.orphanKey ?? '';
+  return childPrefix(prefixOf(volume, directory.parent), directory.name);
+}
+
+/** Key of a file, or of the marker of a directory. */
+export function keyOf(volume: Volume, inode: Inode): string {
+  if (inode.directory !== undefined) return prefixOf(volume, inode);
+  if (inode.parent === undefined) return inode.orphanKey ?? '';
+  return prefixOf(volume, inode.parent) + inode.name;
+}
+
+export function ageOf(volume: Volume, checkedAt: number): number {
+  return volume.clock.monotonic() - checkedAt;
+}
+
+export function isFresh(volume: Volume, inode: Inode): boolean {
+  return ageOf(volume, inode.checkedAt) < volume.options.metadataTtlMs;
+}
+
+/** How long the kernel may still rely on what is known of an inode (ms). */
+export function ttlOf(volume: Volume, inode: Inode): number {
+  if (inode.dirty || inode === volume.inodes.root) return volume.options.metadataTtlMs;
+  return Math.max(0, volume.options.metadataTtlMs - ageOf(volume, inode.checkedAt));
+}
+
+/** Makes an inode's cached content available; held until dropCached. */
+export function cachedOf(volume: Volume, inode: Inode): CachedFile | undefined {
+  if (inode.cached === undefined && inode.version !== undefined) {
+    holdCached(
+      volume,
+      inode,
+      volume.cache.acquire({ key: keyOf(volume, inode), etag: inode.version.etag }, inode.version.size),
+    );
+  }
+  return inode.cached;
+}
+
+/** Hands a content that was acquired elsewhere to an inode. */
+export function holdCached(volume: Volume, inode: Inode, file: CachedFile): void {
+  dropCached(volume, inode);
+  inode.cached = file;
+  // While the inode has it, its bytes are where the inode is now.
+  const etag = inode.version?.etag ?? '';
+  file.source = () => ({ key: keyOf(volume, inode), etag: inode.version?.etag ?? etag });
+}
+
+export function dropCached(volume: Volume, inode: Inode): void {
+  if (inode.cached !== undefined) volume.cache.release(inode.cached);
+  inode.cached = undefined;
+}
+
+export function stagedPath(volume: Volume, id: number): string {
+  return join(volume.options.stateDirectory, 'staged', String(id));
+}

@@ -1,0 +1,129 @@
+/**
+ * One upload of a staged file, from its plan to the answer of the store. Parts run in parallel as far as memory and
+ * connections allow; a multipart upload that fails is aborted. Conditions make sure that only the version the file
+ * started from is replaced.
+ */
+import type { ObjectClient, UploadedPart, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
+import { isS3Error } from '../s3/s3-error.js';
+import type { PlannedPart, UploadPlan } from './upload-plan.js';
+
+/** Bytes that requests may hold; the cache's transfers and the uploads share one. */
+export interface ByteBudget {
+  reserve(bytes: number, signal?: AbortSignal): Promise<void>;
+  release(bytes: number): void;
+}
+
+export interface UploadInput {
+  readonly key: string;
+  readonly plan: UploadPlan;
+  readonly condition: WriteCondition;
+  readonly attributes: WriteAttributes;
+  /** Where `copy` parts come from; wanted when the plan has any. */
+  readonly source?: { readonly key: string; readonly etag: string };
+  /** Bytes [start, end) of the file. */
+  readonly read: (start: number, end: number) => Promise<Uint8Array>;
+  /** False: the file changed or lost its name meanwhile, and must not be completed. */
+  readonly stillWanted: () => boolean;
+}
+
+export interface UploadOptions {
+  readonly client: ObjectClient;
+  readonly budget: ByteBudget;
+  /** Parts under way at one time. */
+  readonly parallel: number;
+}
+
+/** The upload was given up because the file changed under it. */
+export class UploadSuperseded extends Error {
+  override readonly name = 'UploadSuperseded';
+}
+
+export async function upload(input: UploadInput, options: UploadOptions): Promise<WriteReply> {
+  const { plan } = input;
+  return plan.kind === 'put' ? putWhole(input, plan.size, options) : uploadParts(input, plan.parts, plan.size, options);
+}
+
+async function putWhole(input: UploadInput, size: number, options: UploadOptions): Promise<WriteReply> {
+  await options.budget.reserve(size);
+  try {
+    const body = await input.read(0, size);
+    if (!input.stillWanted()) throw new UploadSuperseded(input.key);
+    return await options.client.put(input.key, body, { ...input.condition, ...input.attributes });
+  } finally {
+    options.budget.release(size);
+  }
+}
+
+async function uploadParts(
+  input: UploadInput,
+  planned: readonly PlannedPart[],
+  size: number,
+  options: UploadOptions,
+): Promise<WriteReply> {
+  const { client } = options;
+  const uploadId = await client.createUpload(input.key, input.attributes);
+  try {
+    const parts = await sendParts(input, uploadId, planned, options);
+    if (!input.stillWanted()) throw new UploadSuperseded(input.key);
+    return await client.completeUpload(input.key, uploadId, parts, { ...input.condition, size });
+  } catch (error) {
+    // The abort of an upload that the store does not know (any more) succeeds; another failure must not hide the first.
+    await client.abortUpload(input.key, uploadId).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function sendParts(
+  input: UploadInput,
+  uploadId: string,
+  planned: readonly PlannedPart[],
+  options: UploadOptions,
+): Promise<UploadedPart[]> {
+  const done: UploadedPart[] = new Array(planned.length);
+  let next = 0;
+  let failure: unknown;
+  const worker = async (): Promise<void> => {
+    while (next < planned.length && failure === undefined) {
+      const index = next++;
+      try {
+        done[index] = await sendPart(input, uploadId, index + 1, planned[index], options);
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(options.parallel, planned.length) }, worker));
+  if (failure !== undefined) throw failure;
+  return done;
+}
+
+async function sendPart(
+  input: UploadInput,
+  uploadId: string,
+  number: number,
+  part: PlannedPart,
+  options: UploadOptions,
+): Promise<UploadedPart> {
+  const { client, budget } = options;
+  const bytes = part.end - part.start;
+  if (part.kind === 'copy') {
+    if (input.source === undefined) throw new Error('a plan with copied parts needs their source');
+    const { key, etag } = input.source;
+    return client.uploadPartCopy(input.key, uploadId, number, key, {
+      start: part.start,
+      end: part.end,
+      sourceIfMatch: etag,
+    });
+  }
+  await budget.reserve(bytes);
+  try {
+    return await client.uploadPart(input.key, uploadId, number, await input.read(part.start, part.end));
+  } finally {
+    budget.release(bytes);
+  }
+}
+
+/** Whether an upload failed because something else stands under its key than what the file started from. */
+export function isConflict(error: unknown): boolean {
+  return isS3Error(error, 'PreconditionFailed') || isS3Error(error, 'ConditionalConflict');
+}
