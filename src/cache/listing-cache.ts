@@ -74,6 +74,10 @@ export class Listing {
     this.startedAt = options.clock.monotonic();
   }
 
+  assumeEmpty(): void {
+    this.#accept(this.#slots[0], { entries: [], after: '', last: undefined, startedAt: this.startedAt });
+  }
+
   /** All pages were read, and all names are in memory: what is not found here did not exist. */
   get isComplete(): boolean {
     return this.#complete && this.#index !== undefined;
@@ -244,6 +248,12 @@ export class ListingCache {
     };
     this.#listings.set(directory, listing);
     return listing;
+  }
+
+  /** The listing of a directory that was just made: it is known to hold nothing. */
+  beginEmpty(directory: number, prefix: () => string): void {
+    const listing = this.begin(directory, prefix);
+    listing.assumeEmpty();
   }
 
   drop(directory: number): void {

@@ -1,14 +1,31 @@
 /**
- * The filesystem as the drivers see it: opens the caches and tables of one mount and hands each operation to its family
- * in ops/. Errors become errno here, once for all.
+ * The filesystem of one mount: opens its caches and tables, and tells how it is. What it does for the kernel is in
+ * dispatch.ts and ops/.
  */
-import type { CacheStatistics } from '../cache/block-cache.js';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { AttributeStore } from '../cache/attribute-store.js';
+import { BlockCache, type CacheStatistics } from '../cache/block-cache.js';
+import { BlockStore } from '../cache/block-store.js';
+import { CacheIndex } from '../cache/cache-index.js';
+import { ListingCache } from '../cache/listing-cache.js';
 import type { Clock } from '../clock.js';
+import { MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE } from '../constants.js';
+import { errnoName } from '../errno.js';
 import type { Operations } from '../fuse/operations.js';
 import type { Logger } from '../log.js';
 import type { ObjectClient } from '../s3/object-client.js';
 import type { Conflict } from '../writeback/conflict.js';
-import type { VolumeOptions } from './volume.js';
+import { commit } from './commit.js';
+import { operationsOf } from './dispatch.js';
+import { HandleTable } from './handle-table.js';
+import { Hydrator } from './hydrate.js';
+import { InodeTable } from './inode-table.js';
+import { loadRootAttributes } from './marker.js';
+import { isNameable } from './name.js';
+import { toErrno } from './to-errno.js';
+import { directoryAttributes } from './versions.js';
+import type { Volume, VolumeOptions } from './volume.js';
 
 export interface FilesystemOptions extends VolumeOptions {
   readonly client: ObjectClient;
@@ -33,6 +50,8 @@ export interface FilesystemStatus {
   readonly openFiles: number;
   readonly openDirectories: number;
   readonly inodes: number;
+  /** References that the kernel holds to inodes other than the root. */
+  readonly lookups: number;
   /** Files with something that the store does not have yet. */
   readonly dirty: readonly DirtyFile[];
   readonly conflicts: readonly Conflict[];
@@ -48,4 +67,93 @@ export interface Filesystem extends Operations {
   close(): Promise<void>;
 }
 
-export type OpenFilesystem = (options: FilesystemOptions) => Promise<Filesystem>;
+/** Keys without a name are kept for the count up to this many. */
+const MAX_UNNAMEABLE = 10_000;
+
+export async function openFilesystem(options: FilesystemOptions): Promise<Filesystem> {
+  mkdirSync(join(options.stateDirectory, 'staged'), { recursive: true, mode: 0o700 });
+  mkdirSync(options.cacheDirectory, { recursive: true, mode: 0o700 });
+  const { client, clock, logger, memoryLimitBytes } = options;
+  const index = CacheIndex.open(options.cacheDirectory, logger);
+  const store = await BlockStore.open(index, {
+    directory: options.cacheDirectory,
+    maxBytes: options.cacheBytes,
+    clock,
+    logger,
+  });
+  const hydrator = new Hydrator();
+  const unnameable = new Set<string>();
+  const volume: Volume = {
+    options,
+    client,
+    clock,
+    logger,
+    inodes: undefined as never,
+    handles: new HandleTable(memoryLimitBytes * MEMORY_SHARE_TRANSFERS * READAHEAD_SHARE),
+    cache: new BlockCache({ client, store, memoryLimitBytes, logger }),
+    attributes: new AttributeStore(index, clock),
+    listings: new ListingCache({
+      client,
+      clock,
+      nameable: isNameable,
+      onUnnameable: (key) => noteUnnameable(unnameable, key, logger),
+      hydrate: (prefix, page) => hydrator.hydrate(volume, prefix, page),
+    }),
+    conflicts: [],
+    unnameable,
+    notifier: undefined,
+  };
+  Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic()) });
+  await loadRootAttributes(volume);
+  return makeFilesystem(volume, index);
+}
+
+function noteUnnameable(seen: Set<string>, key: string, logger: Logger): void {
+  if (seen.has(key) || seen.size >= MAX_UNNAMEABLE) return;
+  seen.add(key);
+  logger.warn(
+    { key, count: seen.size },
+    'a key has no path in the mount: a component that POSIX cannot name, or a name that a directory has',
+  );
+}
+
+function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
+  const { logger, inodes, handles } = volume;
+  return {
+    ...operationsOf(volume),
+    status: () => ({
+      cache: volume.cache.statistics,
+      openFiles: handles.openFiles,
+      openDirectories: handles.openDirectories,
+      inodes: inodes.size,
+      lookups: inodes.lookups,
+      dirty: dirtyFiles(volume),
+      conflicts: volume.conflicts,
+      unnameableKeys: volume.unnameable.size,
+    }),
+    async flushAll() {
+      for (const inode of [...inodes.values()]) {
+        if (!inode.dirty) continue;
+        await commit(volume, inode).catch((error) => {
+          inode.uploadFailure = toErrno(error, logger, 'flush');
+        });
+      }
+      return dirtyFiles(volume);
+    },
+    async close() {
+      await volume.cache.close();
+      await volume.cache.store.close();
+      await index.close();
+    },
+  };
+}
+
+function dirtyFiles(volume: Volume): DirtyFile[] {
+  const dirty: DirtyFile[] = [];
+  for (const inode of volume.inodes.values()) {
+    if (!inode.dirty) continue;
+    const failure = inode.uploadFailure === 0 ? undefined : errnoName(inode.uploadFailure);
+    dirty.push({ path: inode.path, size: inode.currentSize, failure });
+  }
+  return dirty;
+}

@@ -109,6 +109,6 @@ export function dropCached(volume: Volume, inode: Inode): void {
   inode.cached = undefined;
 }
 
-export function stagedPath(volume: Volume, id: number): string {
-  return join(volume.options.stateDirectory, 'staged', String(id));
+export function stagedPath(volume: Volume, id: string): string {
+  return join(volume.options.stateDirectory, 'staged', id);
 }

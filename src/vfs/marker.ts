@@ -1,0 +1,131 @@
+/**
+ * Directory markers: zero-byte objects named like the directory's prefix. mkdir writes one, with the attributes of the
+ * directory in its metadata; a directory that loses its last child gets one, so that it stays until rmdir.
+ */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { WriteCondition } from '../s3/object-client.js';
+import { isS3Error } from '../s3/s3-error.js';
+import { decodeAttributes, encodeAttributes, S_IFDIR } from './attribute.js';
+import { DIRECTORY_CONTENT_TYPE } from './content-type.js';
+import type { Inode } from './inode.js';
+import { headIfPresent } from './resolve.js';
+import { directoryAttributes } from './versions.js';
+import { prefixOf, type Volume } from './volume.js';
+
+const nothing = new Uint8Array(0);
+
+/** Writes the marker of a directory with its present attributes. */
+export async function writeMarker(volume: Volume, directory: Inode, condition: WriteCondition = {}): Promise<void> {
+  const key = prefixOf(volume, directory);
+  const state = directory.directory;
+  if (state === undefined || key === '') return;
+  const existing =
+    directory.info ?? (state.marker === false || condition.ifAbsent ? undefined : await headIfPresent(volume, key));
+  const headers = { contentType: DIRECTORY_CONTENT_TYPE, ...existing?.headers };
+  const metadata = encodeAttributes(directory.attributes, existing?.metadata);
+  const reply = await volume.client.put(key, nothing, { ...condition, headers, metadata });
+  const info = {
+    etag: reply.etag,
+    size: 0,
+    lastModified: reply.date,
+    headers,
+    metadata,
+    tagCount: 0,
+    archived: false,
+    date: reply.date,
+  };
+  directory.info = info;
+  state.marker = true;
+  volume.attributes.putWritten(key, info);
+}
+
+/** Before the last child of a directory goes: the directory must not go with it. `name`: of that child. */
+export async function keepDirectory(volume: Volume, directory: Inode, name: string): Promise<void> {
+  const state = directory.directory;
+  if (state === undefined || directory === volume.inodes.root || directory.orphanKey !== undefined) return;
+  if (state.marker || hasOtherChild(volume, directory, name)) return;
+  const prefix = prefixOf(volume, directory);
+  if (state.marker === undefined && volume.options.canList) {
+    const page = await volume.client.list({ prefix, maxKeys: 3, delimiter: '/' });
+    state.marker = page.objects.some((object) => object.key === prefix);
+    const others = [...page.objects.map((object) => object.key), ...page.prefixes].filter(
+      (key) => key !== prefix && key !== prefix + name && key !== `${prefix}${name}/`,
+    );
+    if (state.marker || others.length > 0) return;
+  }
+  try {
+    await writeMarker(volume, directory, { ifAbsent: true });
+  } catch (error) {
+    if (!isS3Error(error, 'PreconditionFailed')) throw error;
+    state.marker = true;
+  }
+}
+
+/** Whether something besides `name` is surely in the directory, as far as is known without asking. */
+function hasOtherChild(volume: Volume, directory: Inode, name: string): boolean {
+  const state = directory.directory;
+  if (state === undefined) return false;
+  const isThere = (other: string): boolean => {
+    const record = state.overlay.get(other);
+    return (
+      other !== name && (record === undefined || (record.present !== undefined && record.confirmedAt !== undefined))
+    );
+  };
+  if (state.witness !== undefined && state.witness !== name && isThere(state.witness)) return true;
+  state.witness = undefined;
+  // The last one found: removing a directory in order leaves it to the end, so that it is searched for only once.
+  for (const [other, record] of state.overlay.entries()) {
+    if (record.present !== undefined && isThere(other)) state.witness = other;
+  }
+  const listing = volume.listings.fresh(directory.nodeid, volume.options.metadataTtlMs);
+  if (state.witness === undefined)
+    for (const other of listing?.names?.keys() ?? []) if (isThere(other)) state.witness = other;
+  return state.witness !== undefined;
+}
+
+function rootFile(volume: Volume): string {
+  return join(volume.options.stateDirectory, 'root.json');
+}
+
+/**
+ * The root of a whole bucket has no key that could hold its attributes: they are kept on this machine. Under a prefix it
+ * has a marker like every directory.
+ */
+export async function saveRootAttributes(volume: Volume): Promise<void> {
+  if (volume.options.prefix !== '') return writeMarker(volume, volume.inodes.root);
+  const path = rootFile(volume);
+  mkdirSync(volume.options.stateDirectory, { recursive: true, mode: 0o700 });
+  writeFileSync(`${path}.new`, JSON.stringify(encodeAttributes(volume.inodes.root.attributes)), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+/** The attributes of the root at mount. */
+export async function loadRootAttributes(volume: Volume): Promise<void> {
+  const { root } = volume.inodes;
+  if (volume.options.prefix !== '') {
+    const info = await headIfPresent(volume, volume.options.prefix);
+    if (info === undefined) return;
+    root.attributes = directoryAttributes(volume, info);
+    root.info = info;
+    return;
+  }
+  let text: string;
+  try {
+    text = readFileSync(rootFile(volume), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  const { mode, uid, gid, mtime, ctime, atime } = decodeAttributes(JSON.parse(text));
+  const present = root.attributes;
+  root.attributes = {
+    ...present,
+    mode: mode === undefined ? present.mode : S_IFDIR | (mode & 0o7777),
+    uid: uid ?? present.uid,
+    gid: gid ?? present.gid,
+    mtime: mtime ?? present.mtime,
+    ctime: ctime ?? present.ctime,
+    atime: atime ?? present.atime,
+  };
+}

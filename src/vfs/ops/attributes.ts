@@ -1,0 +1,88 @@
+/**
+ * SETATTR: chmod, chown, utimens, truncate. Attributes live in the object's metadata: of a file that is being written
+ * they go along with its upload, of any other they are written by a copy inside the store before the call answers.
+ */
+import { type Timespec, timespecFromMs } from '../../clock.js';
+import { MAX_OBJECT_BYTES } from '../../constants.js';
+import { errno } from '../../errno.js';
+import type { AttributeChange, AttrReply, RequestContext } from '../../fuse/operations.js';
+import { S_IFMT } from '../attribute.js';
+import { commit } from '../commit.js';
+import type { Inode } from '../inode.js';
+import { saveRootAttributes, writeMarker } from '../marker.js';
+import { attrReply } from '../reply.js';
+import { headIfPresent } from '../resolve.js';
+import { stage } from '../staging.js';
+import { FsError } from '../to-errno.js';
+import { adoptFile } from '../versions.js';
+import { keyOf, type Volume } from '../volume.js';
+import { clearSuidgid } from './files.js';
+
+export async function setattr(
+  volume: Volume,
+  ctx: RequestContext,
+  nodeid: number,
+  change: AttributeChange,
+): Promise<AttrReply> {
+  const inode = volume.inodes.get(nodeid);
+  if (volume.options.readOnly) throw new FsError(errno.EROFS, inode.path);
+  if (change.size !== undefined) {
+    if (inode.directory !== undefined) throw new FsError(errno.EISDIR, inode.path);
+    if (change.size > MAX_OBJECT_BYTES) throw new FsError(errno.EFBIG, inode.path);
+  }
+  if (inode.staged === undefined) await makeCurrent(volume, inode, ctx.signal);
+  if (change.size !== undefined) stage(volume, inode, change.size);
+  const before = inode.attributes;
+  inode.attributes = changed(volume, before, change);
+  clearSuidgid(inode, change.killSuidgid);
+  try {
+    await store(volume, inode, change);
+  } catch (error) {
+    if (inode.staged === undefined) {
+      inode.attributes = before;
+      inode.dirty = false;
+    }
+    throw error;
+  }
+  return attrReply(volume, inode);
+}
+
+/** The metadata that a change is laid over must be known, or what it does not touch would be lost. */
+export async function makeCurrent(volume: Volume, inode: Inode, signal?: AbortSignal): Promise<void> {
+  if (inode.dirty || inode.parent === undefined || inode.directory !== undefined) return;
+  if (inode.info !== undefined || inode.version === undefined) return;
+  const askedAt = volume.clock.monotonic();
+  const info = await headIfPresent(volume, keyOf(volume, inode), signal);
+  if (info === undefined) throw new FsError(errno.ESTALE, inode.path);
+  if (adoptFile(volume, inode.parent, inode.name, info, info, askedAt) !== inode)
+    throw new FsError(errno.ESTALE, inode.path);
+}
+
+function changed(volume: Volume, old: Inode['attributes'], change: AttributeChange): Inode['attributes'] {
+  const now = timespecFromMs(volume.clock.now());
+  const time = (value: Timespec | 'now' | undefined, present: Timespec): Timespec =>
+    value === 'now' ? now : (value ?? present);
+  return {
+    ...old,
+    mode: change.mode === undefined ? old.mode : (old.mode & S_IFMT) | (change.mode & 0o7777),
+    uid: change.uid ?? old.uid,
+    gid: change.gid ?? old.gid,
+    atime: time(change.atime, old.atime),
+    mtime: time(change.mtime, old.mtime),
+    ctime: now,
+  };
+}
+
+async function store(volume: Volume, inode: Inode, change: AttributeChange): Promise<void> {
+  if (inode.orphanKey !== undefined) return;
+  if (inode === volume.inodes.root) return saveRootAttributes(volume);
+  if (inode.directory !== undefined) return writeMarker(volume, inode);
+  // Through a handle that writes, the upload at its close takes the attributes along.
+  if (inode.staged !== undefined && (change.fh !== undefined || inode.writers > 0)) return;
+  // The time of the last access alone is not worth a request; it is written along with the next change.
+  const { mode, uid, gid, mtime, size, killSuidgid } = change;
+  if (change.atime !== undefined && [mode, uid, gid, mtime, size].every((value) => value === undefined) && !killSuidgid)
+    return;
+  inode.dirty = true;
+  await commit(volume, inode);
+}

@@ -1,0 +1,193 @@
+/** OPENDIR, READDIR(PLUS), RELEASEDIR, FSYNCDIR, MKDIR, RMDIR. */
+import { errno } from '../../errno.js';
+import type { DirentSink, EntryReply, OpenReply, RequestContext } from '../../fuse/operations.js';
+import { isS3Error } from '../../s3/s3-error.js';
+import { S_IFDIR, S_IFMT, S_IFREG } from '../attribute.js';
+import { DirectoryReader, isStillThere, type ReaderEntry, type ReaderPage } from '../directory-reader.js';
+import type { DirectoryHandle } from '../handle-table.js';
+import type { Inode } from '../inode.js';
+import { writeMarker } from '../marker.js';
+import { isNameable, keyFits } from '../name.js';
+import { entryReply, peekEntry } from '../reply.js';
+import { resolve, setName, setNameConfirmed, startListing } from '../resolve.js';
+import { FsError } from '../to-errno.js';
+import { changing } from '../tree-lock.js';
+import { adoptEntry } from '../versions.js';
+import { keyOf, prefixOf, type Volume } from '../volume.js';
+import { newAttributes } from './files.js';
+
+/** Offsets of "." and ".."; entry n has offset n + FIRST_OFFSET. */
+const DOT = 1;
+const DOT_DOT = 2;
+const FIRST_OFFSET = 3;
+
+export function opendir(volume: Volume, nodeid: number): OpenReply {
+  return { fh: volume.handles.openDirectory(volume.inodes.directory(nodeid)) };
+}
+
+export function releasedir(volume: Volume, fh: number): number {
+  const handle = volume.handles.closeDirectory(fh);
+  if (handle !== undefined) volume.inodes.dropIfUnused(handle.inode);
+  return 0;
+}
+
+export function readdir(volume: Volume, fh: number, offset: number, sink: DirentSink): number | Promise<number> {
+  const handle = volume.handles.directory(fh);
+  const { inode } = handle;
+  if (offset < DOT && !sink.add('.', DOT, inode.ino, S_IFDIR)) return 0;
+  if (offset < DOT_DOT && !sink.add('..', DOT_DOT, (inode.parent ?? inode).ino, S_IFDIR)) return 0;
+  if (offset === 0) handle.reader = undefined;
+  const index = Math.max(0, offset - DOT_DOT);
+  const page = handle.reader?.pageNow(index);
+  if (page !== undefined && fill(volume, handle, page, index, sink)) return 0;
+  return readOn(volume, handle, page === undefined ? index : page.first + page.entries.length, sink);
+}
+
+/** Goes on page by page until the sink is full or the directory ends. */
+async function readOn(volume: Volume, handle: DirectoryHandle, index: number, sink: DirentSink): Promise<number> {
+  handle.reader ??= new DirectoryReader(handle.inode, listingOf(volume, handle.inode));
+  for (;;) {
+    const page = await handle.reader.pageAt(index);
+    if (page === undefined || fill(volume, handle, page, index, sink)) return 0;
+    index = page.first + page.entries.length;
+    // Something to show is enough: the kernel comes back for the rest, which is on its way meanwhile.
+    if (page.isLast || page.entries.length > 0) return 0;
+  }
+}
+
+function listingOf(volume: Volume, directory: Inode): DirectoryReader['listing'] {
+  return volume.listings.fresh(directory.nodeid, volume.options.metadataTtlMs) ?? startListing(volume, directory);
+}
+
+/** Adds a page's entries from `index` on; true when the sink is full. */
+function fill(volume: Volume, handle: DirectoryHandle, page: ReaderPage, index: number, sink: DirentSink): boolean {
+  for (let at = index - page.first; at < page.entries.length; at++) {
+    const entry = page.entries[at];
+    if (!isStillThere(handle.inode, entry, page.askedAt)) continue;
+    if (!addEntry(volume, handle.inode, entry, page.askedAt, page.first + at + FIRST_OFFSET, sink)) return true;
+  }
+  return false;
+}
+
+function addEntry(
+  volume: Volume,
+  directory: Inode,
+  entry: ReaderEntry,
+  askedAt: number,
+  offset: number,
+  sink: DirentSink,
+): boolean {
+  if (!sink.plus) return sink.add(entry.name, offset, inoOf(directory, entry, offset), typeOf(entry));
+  const inode = inodeOf(volume, directory, entry, askedAt);
+  if (inode === undefined) return true;
+  const reply: EntryReply = peekEntry(volume, inode);
+  if (!sink.add(entry.name, offset, inode.ino, inode.type, reply)) {
+    volume.inodes.dropIfUnused(inode);
+    return false;
+  }
+  inode.nlookup++;
+  return true;
+}
+
+/** d_ino of a name whose inode is not in the table: any number but 0 will do, stat gives the true one. */
+function inoOf(directory: Inode, entry: ReaderEntry, offset: number): number {
+  return (entry.inode ?? directory.directory?.children.get(entry.name))?.ino ?? offset;
+}
+
+function typeOf(entry: ReaderEntry): number {
+  if (entry.inode !== undefined) return entry.inode.attributes.mode & S_IFMT;
+  return entry.listed?.directory ? S_IFDIR : S_IFREG;
+}
+
+function inodeOf(volume: Volume, directory: Inode, entry: ReaderEntry, askedAt: number): Inode | undefined {
+  const record = directory.directory?.overlay.over(entry.name, askedAt);
+  const ours = record?.present ?? entry.inode;
+  if (ours !== undefined) {
+    if (ours.parent !== directory || ours.name !== entry.name) return undefined;
+    volume.inodes.revive(ours);
+    return ours;
+  }
+  return entry.listed === undefined ? undefined : adoptEntry(volume, directory, entry.listed, askedAt);
+}
+
+export async function mkdir(
+  volume: Volume,
+  ctx: RequestContext,
+  parentId: number,
+  name: string,
+  mode: number,
+  umask: number,
+): Promise<EntryReply> {
+  const parent = volume.inodes.directory(parentId);
+  if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
+  if ((await resolve(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
+  const prefix = `${prefixOf(volume, parent)}${name}/`;
+  if (!isNameable(name)) throw new FsError(errno.EILSEQ, name);
+  if (!keyFits(prefix)) throw new FsError(errno.ENAMETOOLONG, prefix);
+  return changing([parent], async () => {
+    const attributes = newAttributes(volume, ctx, parent, S_IFDIR | (mode & ~umask & 0o7777));
+    const inode = volume.inodes.add(parent, name, prefix, attributes, volume.clock.monotonic());
+    try {
+      await writeMarker(volume, inode, { ifAbsent: true });
+    } catch (error) {
+      volume.inodes.detach(inode, prefix);
+      if (isS3Error(error, 'PreconditionFailed')) throw new FsError(errno.EEXIST, name);
+      throw error;
+    }
+    // Nothing is in it but what this mount will put there: no listing needs to be asked.
+    volume.listings.beginEmpty(inode.nodeid, () => prefixOf(volume, inode));
+    if (inode.directory !== undefined)
+      inode.directory.filledUntil = volume.clock.monotonic() + volume.options.metadataTtlMs;
+    inode.checkedAt = volume.clock.monotonic();
+    setNameConfirmed(volume, parent, name, inode);
+    return entryReply(volume, inode);
+  });
+}
+
+export async function rmdir(volume: Volume, ctx: RequestContext, parentId: number, name: string): Promise<number> {
+  const parent = volume.inodes.directory(parentId);
+  if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
+  const inode = await resolve(volume, parent, name, ctx.signal);
+  if (inode === undefined) return -errno.ENOENT;
+  if (inode.directory === undefined) return -errno.ENOTDIR;
+  return changing([parent], async () => {
+    if (!(await isEmpty(volume, inode))) return -errno.ENOTEMPTY;
+    await removeEmpty(volume, parent, inode);
+    return 0;
+  });
+}
+
+/** Deletes the marker of an empty directory and takes its name away. */
+export async function removeEmpty(volume: Volume, parent: Inode, inode: Inode): Promise<void> {
+  const key = keyOf(volume, inode);
+  const sequence = setName(volume, parent, inode.name, undefined);
+  try {
+    if (inode.directory?.marker !== false) await volume.client.delete(key);
+  } catch (error) {
+    parent.directory?.overlay.revert(inode.name, sequence);
+    throw error;
+  }
+  volume.attributes.remove(key);
+  parent.directory?.overlay.confirm(inode.name, sequence, volume.clock.monotonic());
+  volume.listings.drop(inode.nodeid);
+  volume.inodes.detach(inode, key);
+}
+
+/** Asks the store: another client may have put something there. What this mount removed already does not count. */
+export async function isEmpty(volume: Volume, directory: Inode): Promise<boolean> {
+  const { overlay } = directory.directory ?? {};
+  const removed = new Set<string>();
+  for (const [name, record] of overlay?.entries() ?? []) {
+    if (record.present !== undefined && record.present.parent === directory) return false;
+    if (record.confirmedAt === undefined) removed.add(name);
+  }
+  const prefix = prefixOf(volume, directory);
+  const page = await volume.client.list({ prefix, delimiter: '/', maxKeys: Math.min(1000, 2 + removed.size) });
+  if (directory.directory !== undefined)
+    directory.directory.marker = page.objects.some((object) => object.key === prefix);
+  const names = [
+    ...page.objects.map((object) => object.key.slice(prefix.length)),
+    ...page.prefixes.map((key) => key.slice(prefix.length, -1)),
+  ];
+  return names.every((name) => name === '' || removed.has(name));
+}

@@ -1,0 +1,244 @@
+/**
+ * OPEN, CREATE, FLUSH, RELEASE, FSYNC: the life of a file handle. Opening makes sure which version is opened
+ * (close-to-open); closing a file that was written brings it to the store and answers with the outcome.
+ */
+import { timespecFromMs } from '../../clock.js';
+import { errno } from '../../errno.js';
+import type { CreateReply, OpenReply, RequestContext } from '../../fuse/operations.js';
+import { isS3Error } from '../../s3/s3-error.js';
+import { S_IFMT, S_IFREG } from '../attribute.js';
+import { commit } from '../commit.js';
+import type { Inode } from '../inode.js';
+import { isNameable, keyFits } from '../name.js';
+import { entryReply } from '../reply.js';
+import { forgetName, headIfPresent, resolve, setName } from '../resolve.js';
+import { stage } from '../staging.js';
+import { FsError, toErrno } from '../to-errno.js';
+import { adoptFile } from '../versions.js';
+import { ageOf, cachedOf, dropCached, holdCached, keyOf, prefixOf, type Volume } from '../volume.js';
+
+const O_ACCMODE = 3;
+const O_EXCL = 0o200;
+const O_TRUNC = 0o1000;
+
+export async function open(
+  volume: Volume,
+  ctx: RequestContext,
+  nodeid: number,
+  flags: number,
+  killSuidgid: boolean,
+): Promise<OpenReply> {
+  const inode = volume.inodes.get(nodeid);
+  if (inode.directory !== undefined) throw new FsError(errno.EISDIR, inode.path);
+  const writes = (flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0;
+  if (writes && volume.options.readOnly) throw new FsError(errno.EROFS, inode.path);
+  if (needsRevalidation(volume, inode)) await revalidate(volume, inode, writes, ctx.signal);
+  if (inode.info?.archived && (flags & O_TRUNC) === 0) throwArchived(volume, inode);
+  if ((flags & O_TRUNC) !== 0) {
+    stage(volume, inode, 0);
+    clearSuidgid(inode, killSuidgid);
+  }
+  return openReply(volume, inode, flags);
+}
+
+function openReply(volume: Volume, inode: Inode, flags: number): OpenReply {
+  if (inode.staged === undefined) cachedOf(volume, inode);
+  const version = inode.version?.etag;
+  const keepCache = inode.kernelPages !== undefined && inode.kernelPages === version;
+  inode.kernelPages = version;
+  return { fh: volume.handles.openFile(inode, flags), keepCache };
+}
+
+/** What this mount is writing is newer than anything the store could say; a file without a name has no other version. */
+function needsRevalidation(volume: Volume, inode: Inode): boolean {
+  if (inode.staged !== undefined || inode.dirty || inode.parent === undefined) return false;
+  const asked = inode.info === undefined ? Number.NEGATIVE_INFINITY : inode.checkedAt;
+  return ageOf(volume, asked) >= volume.options.openTtlMs;
+}
+
+/**
+ * Asks which version stands under the name now. For reading one GET also brings the first bytes, unless they are cached:
+ * then it only asks whether the version is still the same. For writing HEAD tells what a later PUT has to keep.
+ */
+async function revalidate(volume: Volume, inode: Inode, writes: boolean, signal: AbortSignal): Promise<void> {
+  const askedAt = volume.clock.monotonic();
+  try {
+    if (writes || !inode.isRegular) await revalidateByHead(volume, inode, askedAt, signal);
+    else await revalidateByGet(volume, inode, askedAt, signal);
+  } catch (error) {
+    if (!isS3Error(error, 'NotFound') || inode.parent === undefined) throw error;
+    forgetName(volume, inode.parent, inode.name);
+    throw new FsError(errno.ESTALE, inode.path);
+  }
+}
+
+async function revalidateByHead(volume: Volume, inode: Inode, askedAt: number, signal: AbortSignal): Promise<void> {
+  const info = await headIfPresent(volume, keyOf(volume, inode), signal);
+  if (inode.parent === undefined || inode.dirty) return;
+  if (info === undefined) {
+    forgetName(volume, inode.parent, inode.name);
+    throw new FsError(errno.ESTALE, inode.path);
+  }
+  mustBe(inode, adoptFile(volume, inode.parent, inode.name, info, info, askedAt));
+}
+
+async function revalidateByGet(volume: Volume, inode: Inode, askedAt: number, signal: AbortSignal): Promise<void> {
+  const known = inode.version;
+  const cached = known !== undefined && inode.info !== undefined && firstBytesCached(volume, inode);
+  try {
+    const { info, file } = await volume.cache.probe(keyOf(volume, inode), cached ? known.etag : undefined, signal);
+    volume.attributes.put(info.key, info);
+    if (inode.parent === undefined || inode.dirty) {
+      volume.cache.release(file);
+      return;
+    }
+    const adopted = adoptFile(volume, inode.parent, inode.name, info, info, askedAt);
+    if (adopted === inode && inode.cached === undefined) {
+      holdCached(volume, inode, file);
+      // Without an open handle nothing else lets go of it; the handle follows at once.
+    } else volume.cache.release(file);
+    mustBe(inode, adopted);
+  } catch (error) {
+    if (isS3Error(error, 'Archived')) throwArchived(volume, inode);
+    if (!isS3Error(error, 'NotModified')) throw error;
+    inode.checkedAt = askedAt;
+  }
+}
+
+function firstBytesCached(volume: Volume, inode: Inode): boolean {
+  const held = inode.cached !== undefined;
+  const file = cachedOf(volume, inode);
+  const valid = file?.content.isPageValid(0) === true || inode.size === 0;
+  if (!held && inode.handles === 0) dropCached(volume, inode);
+  return valid;
+}
+
+/** Another version stands there and this node keeps the old one: the kernel is to look the name up again. */
+function mustBe(inode: Inode, adopted: Inode): void {
+  if (adopted !== inode) throw new FsError(errno.ESTALE, inode.path);
+}
+
+function throwArchived(volume: Volume, inode: Inode): never {
+  const { bucket } = volume.options;
+  volume.logger.warn(
+    { path: inode.path },
+    `the object is archived and must be restored before it can be read: aws s3api restore-object --bucket ${bucket} --key ${JSON.stringify(keyOf(volume, inode))} --restore-request Days=1`,
+  );
+  throw new FsError(errno.EREMOTEIO, inode.path);
+}
+
+export async function create(
+  volume: Volume,
+  ctx: RequestContext,
+  parentId: number,
+  name: string,
+  mode: number,
+  umask: number,
+  flags: number,
+): Promise<CreateReply> {
+  if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
+  const parent = volume.inodes.directory(parentId);
+  const existing = await resolve(volume, parent, name, ctx.signal);
+  if (existing !== undefined) {
+    if ((flags & O_EXCL) !== 0) throw new FsError(errno.EEXIST, name);
+    const reply = await open(volume, ctx, existing.nodeid, flags, false);
+    return { entry: entryReply(volume, existing), open: reply };
+  }
+  const inode = makeFile(volume, ctx, parent, name, S_IFREG | (mode & ~umask & 0o7777));
+  return { entry: entryReply(volume, inode), open: openReply(volume, inode, flags) };
+}
+
+/** A new file that only this mount knows of: its bytes are staged, its name stands in the overlay. */
+export function makeFile(volume: Volume, ctx: RequestContext, parent: Inode, name: string, mode: number): Inode {
+  if (!isNameable(name)) throw new FsError(errno.EILSEQ, `not a name: ${JSON.stringify(name)}`);
+  const key = prefixOf(volume, parent) + name;
+  if (!keyFits(key)) throw new FsError(errno.ENAMETOOLONG, key);
+  const inode = volume.inodes.add(
+    parent,
+    name,
+    key,
+    newAttributes(volume, ctx, parent, mode),
+    volume.clock.monotonic(),
+  );
+  stage(volume, inode, 0);
+  setName(volume, parent, name, inode);
+  return inode;
+}
+
+/** Owner, group and times of something made now. A directory with the setgid bit hands its group on. */
+export function newAttributes(volume: Volume, ctx: RequestContext, parent: Inode, mode: number): Inode['attributes'] {
+  const now = timespecFromMs(volume.clock.now());
+  const inherits = (parent.attributes.mode & 0o2000) !== 0;
+  const isDirectory = (mode & S_IFMT) === 0o040000;
+  return {
+    mode: inherits && isDirectory ? mode | 0o2000 : mode,
+    uid: ctx.uid,
+    gid: inherits ? parent.attributes.gid : ctx.gid,
+    rdev: 0,
+    mtime: now,
+    ctime: now,
+    atime: now,
+    xattrs: new Map(),
+  };
+}
+
+/** close(2): what was written through this descriptor is in the store when it answers. */
+export async function flush(volume: Volume, fh: number): Promise<number> {
+  const { inode, writable } = volume.handles.file(fh);
+  if (!writable) return 0;
+  return bringToStore(volume, inode);
+}
+
+export async function fsync(volume: Volume, fh: number): Promise<number> {
+  return bringToStore(volume, volume.handles.file(fh).inode);
+}
+
+async function bringToStore(volume: Volume, inode: Inode): Promise<number> {
+  if (inode.dirty) await commit(volume, inode);
+  const failure = inode.uploadFailure;
+  inode.uploadFailure = 0;
+  return failure;
+}
+
+/** The last close of a handle. Nobody waits for it: a failure is kept for the next flush and shown by status. */
+export async function release(volume: Volume, fh: number): Promise<number> {
+  const handle = volume.handles.closeFile(fh);
+  if (handle === undefined) return 0;
+  const { inode } = handle;
+  if (inode.handles > 0) return 0;
+  if (inode.orphanKey !== undefined) await releaseOrphan(volume, inode);
+  else if (inode.dirty) {
+    await commit(volume, inode).catch((error) => {
+      inode.uploadFailure = toErrno(error, volume.logger, 'release');
+    });
+  }
+  if (inode.handles === 0) {
+    if (inode.staged === undefined) dropCached(volume, inode);
+    volume.inodes.dropIfUnused(inode);
+  }
+  return 0;
+}
+
+/** A file that was removed while it was open: its bytes go with its last handle. */
+async function releaseOrphan(volume: Volume, inode: Inode): Promise<void> {
+  const { staged, orphanKey, orphanOf, version } = inode;
+  inode.staged = undefined;
+  inode.dirty = false;
+  dropCached(volume, inode);
+  await staged?.remove();
+  if (!inode.deleteAtClose || orphanKey === undefined) return;
+  inode.deleteAtClose = false;
+  // The name may belong to a new file by now, whose upload took the object's place or will.
+  const successor = orphanOf?.directory?.overlay.get(inode.name)?.present;
+  if (successor === undefined) await volume.client.delete(orphanKey, { ifMatch: version?.etag });
+  const record = orphanOf?.directory?.overlay.get(inode.name);
+  if (record !== undefined && record.present === undefined) {
+    orphanOf?.directory?.overlay.confirm(inode.name, record.sequence, volume.clock.monotonic());
+  }
+}
+
+export function clearSuidgid(inode: Inode, kill: boolean): void {
+  if (!kill) return;
+  const { mode } = inode.attributes;
+  inode.attributes.mode = (mode & 0o010) !== 0 ? mode & ~0o6000 : mode & ~0o4000;
+}

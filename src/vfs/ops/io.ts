@@ -1,0 +1,56 @@
+/** READ and WRITE. */
+import { errno } from '../../errno.js';
+import type { RequestContext, WriteFlags } from '../../fuse/operations.js';
+import { readStaged } from '../content-reader.js';
+import type { Inode } from '../inode.js';
+import { stage, touch } from '../staging.js';
+import { FsError } from '../to-errno.js';
+import { cachedOf, type Volume } from '../volume.js';
+import { clearSuidgid } from './files.js';
+import { isGone } from './nodes.js';
+
+export function read(
+  volume: Volume,
+  ctx: RequestContext,
+  fh: number,
+  offset: number,
+  size: number,
+): Uint8Array[] | Promise<Uint8Array[]> {
+  const { inode, readahead } = volume.handles.file(fh);
+  const { staged } = inode;
+  const end = Math.min(offset + size, inode.currentSize);
+  if (offset >= end) return [];
+  if (staged !== undefined) return explainGone(inode, readStaged(volume, inode, staged, offset, end, ctx.signal));
+  const file = cachedOf(volume, inode);
+  if (file === undefined) throw new FsError(errno.ESTALE, inode.path);
+  const pieces = volume.cache.read(file, offset, end, ctx.signal);
+  const ahead = readahead.onRead(offset, end - offset, inode.size);
+  if (ahead !== undefined) volume.cache.prefetch(file, ahead.start, ahead.end);
+  return pieces instanceof Promise ? explainGone(inode, pieces) : pieces;
+}
+
+/** The version that this handle opened is no longer in the store, and not cached: ESTALE, never another version's bytes. */
+async function explainGone<T>(inode: Inode, pieces: Promise<T>): Promise<T> {
+  try {
+    return await pieces;
+  } catch (error) {
+    if (isGone(error)) throw new FsError(errno.ESTALE, `${inode.path}: this version is no longer in the store`);
+    throw error;
+  }
+}
+
+export function write(
+  volume: Volume,
+  fh: number,
+  offset: number,
+  data: Uint8Array,
+  flags: WriteFlags,
+): number | Promise<number> {
+  const { inode } = volume.handles.file(fh);
+  const staged = inode.staged ?? stage(volume, inode);
+  const done = staged.write(offset, data);
+  inode.dirty = true;
+  touch(volume, inode);
+  clearSuidgid(inode, flags.killSuidgid);
+  return done;
+}

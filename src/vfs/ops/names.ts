@@ -1,0 +1,114 @@
+/** UNLINK, SYMLINK, MKNOD: single names. Renames are in rename.ts, directories in directories.ts. */
+import { errno } from '../../errno.js';
+import type { EntryReply, RequestContext } from '../../fuse/operations.js';
+import { S_IFLNK, S_IFMT, S_IFREG } from '../attribute.js';
+import { commit } from '../commit.js';
+import type { Inode } from '../inode.js';
+import { keepDirectory } from '../marker.js';
+import { entryReply } from '../reply.js';
+import { resolve, setName, setNameConfirmed } from '../resolve.js';
+import { stage } from '../staging.js';
+import { FsError } from '../to-errno.js';
+import { changing } from '../tree-lock.js';
+import { cachedOf, keyOf, type Volume } from '../volume.js';
+import { makeFile } from './files.js';
+
+export async function unlink(volume: Volume, ctx: RequestContext, parentId: number, name: string): Promise<number> {
+  const parent = volume.inodes.directory(parentId);
+  if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
+  const inode = await resolve(volume, parent, name, ctx.signal);
+  if (inode === undefined) return -errno.ENOENT;
+  if (inode.directory !== undefined) return -errno.EISDIR;
+  return changing([parent], () => inode.mutex.run(() => remove(volume, parent, inode)));
+}
+
+/** Takes the name away and deletes the object, now or with the last close. */
+async function remove(volume: Volume, parent: Inode, inode: Inode): Promise<number> {
+  if (inode.parent !== parent) return -errno.ENOENT;
+  const key = keyOf(volume, inode);
+  if (inode.version === undefined) {
+    // Never uploaded: no request.
+    setNameConfirmed(volume, parent, inode.name, undefined);
+  } else {
+    await keepDirectory(volume, parent, inode.name);
+    const sequence = setName(volume, parent, inode.name, undefined);
+    if (isNeededByHandles(volume, inode)) inode.deleteAtClose = true;
+    else {
+      try {
+        await volume.client.delete(key);
+      } catch (error) {
+        parent.directory?.overlay.revert(inode.name, sequence);
+        throw error;
+      }
+      parent.directory?.overlay.confirm(inode.name, sequence, volume.clock.monotonic());
+    }
+    volume.attributes.remove(key);
+  }
+  await orphan(volume, inode, key);
+  return 0;
+}
+
+/** Whether an open handle can still need bytes that only the store has. */
+function isNeededByHandles(volume: Volume, inode: Inode): boolean {
+  if (inode.handles === 0 || inode.staged?.isWhole) return false;
+  return cachedOf(volume, inode)?.content.isComplete !== true;
+}
+
+/** An inode without a name: its unsaved bytes are for its handles only. */
+export async function orphan(volume: Volume, inode: Inode, key: string): Promise<void> {
+  inode.dirty = false;
+  if (inode.handles === 0) {
+    const { staged } = inode;
+    inode.staged = undefined;
+    await staged?.remove();
+  }
+  volume.inodes.detach(inode, key);
+}
+
+export async function symlink(
+  volume: Volume,
+  ctx: RequestContext,
+  parentId: number,
+  name: string,
+  target: Uint8Array,
+): Promise<EntryReply> {
+  return makeSpecial(volume, ctx, parentId, name, S_IFLNK | 0o777, target);
+}
+
+/** mknod(2) of a regular file: an empty object. Other types are refused. */
+export async function mknod(
+  volume: Volume,
+  ctx: RequestContext,
+  parentId: number,
+  name: string,
+  mode: number,
+  umask: number,
+): Promise<EntryReply> {
+  if ((mode & S_IFMT) !== S_IFREG && (mode & S_IFMT) !== 0) throw new FsError(errno.EPERM, name);
+  return makeSpecial(volume, ctx, parentId, name, S_IFREG | (mode & ~umask & 0o7777), new Uint8Array(0));
+}
+
+/** Something that is complete when it is made: it is in the store before the call answers. */
+async function makeSpecial(
+  volume: Volume,
+  ctx: RequestContext,
+  parentId: number,
+  name: string,
+  mode: number,
+  content: Uint8Array,
+): Promise<EntryReply> {
+  const parent = volume.inodes.directory(parentId);
+  if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
+  if ((await resolve(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
+  const inode = makeFile(volume, ctx, parent, name, mode);
+  if (content.length > 0) await stage(volume, inode).write(0, content);
+  try {
+    await commit(volume, inode);
+  } catch (error) {
+    setNameConfirmed(volume, parent, name, undefined);
+    await orphan(volume, inode, keyOf(volume, inode));
+    throw error;
+  }
+  if ((mode & S_IFMT) === S_IFLNK) inode.linkTarget = Buffer.from(content);
+  return entryReply(volume, inode);
+}

@@ -1,0 +1,29 @@
+/** Where a file begins to differ from its version in the store: its staged file is made, and the inode counts as dirty. */
+import { timespecFromMs } from '../clock.js';
+import { StagedFile } from '../writeback/staged-file.js';
+import type { Inode } from './inode.js';
+import { cachedOf, stagedPath, type Volume } from './volume.js';
+
+let nextId = 0;
+
+/** The staged file of an inode, made if there is none, with at most `size` bytes kept (all of them when undefined). */
+export function stage(volume: Volume, inode: Inode, size?: number): StagedFile {
+  let { staged } = inode;
+  if (staged === undefined) {
+    const id = `${process.pid}-${volume.clock.now().toString(36)}-${nextId++}`;
+    staged = new StagedFile(stagedPath(volume, id), Math.min(size ?? inode.size, inode.size));
+    inode.staged = staged;
+    if (staged.baseBytes > 0) cachedOf(volume, inode);
+  }
+  if (size !== undefined && size !== staged.size) staged.truncate(size);
+  inode.dirty = true;
+  touch(volume, inode);
+  return staged;
+}
+
+/** Bytes changed: mtime and ctime are now. */
+export function touch(volume: Volume, inode: Inode): void {
+  const now = timespecFromMs(volume.clock.now());
+  inode.attributes.mtime = now;
+  inode.attributes.ctime = now;
+}
