@@ -53,7 +53,7 @@ interface Source {
   readonly shown: (name: OptionName) => string;
 }
 
-function valueOf(name: OptionName, sources: readonly Source[], cwd: string): string | number | boolean | undefined {
+function chosen(name: OptionName, sources: readonly Source[], cwd: string): string | number | boolean | undefined {
   const source = sources.find(({ values }) => values.has(name));
   const { type, default: standard } = specOf(name);
   if (source === undefined) return standard === undefined ? undefined : parseOption(name, standard);
@@ -88,7 +88,7 @@ export function resolveSettings(given: Given): Settings {
   if (path !== undefined) {
     sources.push({ values: readConfigFile(resolve(given.cwd, path)), shown: (name) => `${path}: ${name}` });
   }
-  const entries = optionNames.map((name) => [settingName(name), valueOf(name, sources, given.cwd)]);
+  const entries = optionNames.map((name) => [settingName(name), chosen(name, sources, given.cwd)]);
   const settings = Object.fromEntries(entries) as Settings;
   refuseWhatIsNotThere(settings);
   return settings;
