@@ -5,6 +5,8 @@ import type { ControlAnswer, ControlRequest, DaemonStatus } from './messages.js'
 export interface AskOptions {
   /** Longest silence (ms). Absent: no limit. */
   readonly timeoutMs?: number;
+  /** Stay connected after `done` until the daemon has ended. */
+  readonly untilEnd?: boolean;
   readonly onProgress?: (progress: { files: number; bytes: number }) => void;
 }
 
@@ -13,7 +15,7 @@ export class NoDaemonError extends Error {
   override readonly name = 'NoDaemonError';
 }
 
-/** Ends with the connection: after `done` that is when the daemon has ended. */
+/** Resolves with the last answer; with `untilEnd` once the daemon has ended. Rejects with NoDaemonError. */
 export function ask(path: string, request: ControlRequest, options: AskOptions = {}): Promise<ControlAnswer> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);
@@ -27,6 +29,7 @@ export function ask(path: string, request: ControlRequest, options: AskOptions =
       const answer = JSON.parse(line) as ControlAnswer;
       if ('progress' in answer) options.onProgress?.(answer.progress);
       else last = answer;
+      if (last !== undefined && !('done' in last && options.untilEnd)) socket.destroy();
     };
     socket.setEncoding('utf8');
     if (options.timeoutMs !== undefined) socket.setTimeout(options.timeoutMs, () => fail('it does not answer'));
