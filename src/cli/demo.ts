@@ -57,7 +57,9 @@ async function startServer(directory: string, port: number): Promise<Server> {
 async function seed(endpoint: string, log: Logger): Promise<void> {
   const options = { bucket, endpoint, region: 'us-east-1', maxConnections: 8, ioTimeoutMs: 10_000 };
   const client = await createObjectClient({ ...options, credentialProvider: async () => credentials }, log);
-  await Promise.all(sampleObjects().map(({ key, body, contentType }) => client.put(key, body, { contentType })));
+  await Promise.all(
+    sampleObjects().map(({ key, body, contentType }) => client.put(key, body, { headers: { contentType } })),
+  );
   await client.close();
 }
 
