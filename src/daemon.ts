@@ -47,6 +47,8 @@ export class Daemon {
   #end!: (code: ExitCode) => void;
   #ending = false;
   #stopping = false;
+  /** Answers to `pailfs umount` that are on their way; the process must not end before they are written. */
+  readonly #asked = new Set<Promise<void>>();
   readonly #givenUp: Promise<'given up'>;
   #giveUp!: (how: 'given up') => void;
 
@@ -127,6 +129,7 @@ export class Daemon {
       log.error({ err: error }, 'the end of the mount failed');
       code = exitCode.unexpected;
     }
+    await Promise.race([Promise.allSettled(this.#asked), this.#givenUp]);
     await release();
     this.#end(code);
   }
@@ -145,7 +148,13 @@ export class Daemon {
   }
 
   /** `pailfs umount`: answers with progress, then `done` or `failed`; where it fails the mount stays. */
-  async umount({ lazy, timeoutMs }: UmountRequest, tell: Tell, gone: AbortSignal): Promise<void> {
+  umount(request: UmountRequest, tell: Tell, gone: AbortSignal): Promise<void> {
+    const asked = this.#umount(request, tell, gone).finally(() => this.#asked.delete(asked));
+    this.#asked.add(asked);
+    return asked;
+  }
+
+  async #umount({ lazy, timeoutMs }: UmountRequest, tell: Tell, gone: AbortSignal): Promise<void> {
     const { mounted, filesystem } = this.#parts;
     const failed = (code: ExitCode, line: string) => tell({ failed: { line, exitCode: code } });
     const place = mounted.mountpoint;
