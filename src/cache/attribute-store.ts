@@ -4,11 +4,10 @@
  * change with the metadata, and a date has one second: so what was learnt within RACY_WINDOW_MS of the date is asked
  * again once it is older.
  */
-import type { Database } from 'lmdb';
 import type { Clock } from '../clock.js';
 import { RACY_WINDOW_MS } from '../constants.js';
 import type { ObjectInfo } from '../s3/object-client.js';
-import type { CacheIndex } from './cache-index.js';
+import type { CacheIndex, Table } from './cache-index.js';
 
 /** An object version with all that is known of it. */
 export type KnownObject = Omit<ObjectInfo, 'key'>;
@@ -30,7 +29,7 @@ export interface ListedVersion {
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
 export class AttributeStore {
-  readonly #entries: Database<unknown, string>;
+  readonly #entries: Table<unknown>;
   readonly #clock: Clock;
   /** Prefixes (with their trailing slash) in which an object with, or only objects without, POSIX metadata were seen. */
   readonly #learnt = new Map<string, boolean>();

@@ -17,28 +17,72 @@ export interface ContentRecord {
   readonly blocks: readonly BlockRecord[];
 }
 
+/**
+ * One table. LMDB commits behind: until then the values put stand here, so that a read always sees the last write. A
+ * write that fails is logged: it costs asking S3 again, nothing else.
+ */
+export class Table<V> {
+  readonly #database: Database<V, string>;
+  readonly #logger: Logger;
+  readonly #pending = new Map<string, { readonly value: V | undefined }>();
+
+  constructor(database: Database<V, string>, logger: Logger) {
+    this.#database = database;
+    this.#logger = logger;
+  }
+
+  get(key: string): V | undefined {
+    const pending = this.#pending.get(key);
+    return pending === undefined ? this.#database.get(key) : pending.value;
+  }
+
+  put(key: string, value: V): Promise<void> {
+    return this.#write(key, value, this.#database.put(key, value));
+  }
+
+  remove(key: string): Promise<void> {
+    return this.#write(key, undefined, this.#database.remove(key));
+  }
+
+  async #write(key: string, value: V | undefined, work: Promise<boolean>): Promise<void> {
+    const pending = { value };
+    this.#pending.set(key, pending);
+    try {
+      await work;
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'the cache index cannot be written');
+    }
+    if (this.#pending.get(key) === pending) this.#pending.delete(key);
+  }
+
+  /** All that is committed. */
+  entries(): Iterable<{ key: string; value: V }> {
+    return this.#database.getRange({});
+  }
+}
+
 export class CacheIndex {
   readonly directory: string;
   readonly #root: RootDatabase;
   /** Content id -> what is on the disk. */
-  readonly contents: Database<ContentRecord, string>;
+  readonly contents: Table<ContentRecord>;
   /** Object version -> content id. */
-  readonly versions: Database<string, string>;
+  readonly versions: Table<string>;
   /** Key -> what HEAD said of its version last seen. */
-  readonly attributes: Database<unknown, string>;
+  readonly attributes: Table<unknown>;
 
-  private constructor(directory: string, root: RootDatabase) {
+  private constructor(directory: string, root: RootDatabase, logger: Logger) {
     this.directory = directory;
     this.#root = root;
-    this.contents = root.openDB({ name: 'contents' });
-    this.versions = root.openDB({ name: 'versions' });
-    this.attributes = root.openDB({ name: 'attributes' });
+    this.contents = new Table(root.openDB({ name: 'contents' }), logger);
+    this.versions = new Table(root.openDB({ name: 'versions' }), logger);
+    this.attributes = new Table(root.openDB({ name: 'attributes' }), logger);
   }
 
   static open(cacheDirectory: string, logger: Logger): CacheIndex {
     const path = join(cacheDirectory, 'index');
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    const attempt = (): CacheIndex => new CacheIndex(path, open({ path, maxDbs: 4, noSubdir: false }));
+    const attempt = (): CacheIndex => new CacheIndex(path, open({ path, maxDbs: 4, noSubdir: false }), logger);
     try {
       return attempt();
     } catch (error) {

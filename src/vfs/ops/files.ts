@@ -135,7 +135,7 @@ async function revalidateByGet(volume: Volume, inode: Inode, askedAt: number, si
 function firstBytesCached(volume: Volume, inode: Inode): boolean {
   const held = inode.cached !== undefined;
   const file = cachedOf(volume, inode);
-  const valid = file?.content.isPageValid(0) === true || inode.size === 0;
+  const valid = inode.size === 0 || (file !== undefined && volume.cache.has(file, 0));
   if (!held && inode.handles === 0) dropCached(volume, inode);
   return valid;
 }
