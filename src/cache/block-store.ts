@@ -66,7 +66,7 @@ export class BlockStore {
       });
     }
     const known = new Set<string>();
-    for (const { key, value } of this.#index.contents.getRange({})) {
+    for (const { key, value } of this.#index.contents.entries()) {
       known.add(key);
       this.#bytes += value.diskBytes;
     }
@@ -309,7 +309,7 @@ export class BlockStore {
     let excess = await this.#excess();
     if (excess <= 0) return;
     const candidates: Array<{ id: string; used: number; bytes: number }> = [];
-    for (const { key, value } of this.#index.contents.getRange({})) {
+    for (const { key, value } of this.#index.contents.entries()) {
       candidates.push({ id: key, used: value.used, bytes: value.diskBytes });
     }
     candidates.sort((a, b) => a.used - b.used);
