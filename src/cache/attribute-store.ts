@@ -1,20 +1,21 @@
 /**
  * What HEAD told of object versions, kept so that each version is asked once on a machine: a LIST returns no user
  * metadata. An entry counts for the version with the same key, ETag, size and date (whole seconds). An ETag does not
- * change with the metadata, and a date has one second: so what was learnt within RACY_WINDOW_MS of the date is asked
- * again once it is older.
+ * change with the metadata, and a date has one second: so what was learnt within RACY_WINDOW_MS of the date counts for
+ * no longer than that, and is asked again.
  */
-import type { Database } from 'lmdb';
 import type { Clock } from '../clock.js';
 import { RACY_WINDOW_MS } from '../constants.js';
 import type { ObjectInfo } from '../s3/object-client.js';
-import type { CacheIndex } from './cache-index.js';
+import type { CacheIndex, IndexTable } from './cache-index.js';
 
 /** An object version with all that is known of it. */
 export type KnownObject = Omit<ObjectInfo, 'key'>;
 
 interface Entry {
   readonly info: KnownObject;
+  /** When it was learnt, by our own clock (ms since 1970). */
+  readonly at: number;
   /** Written by this mount: its date is not known, only the server's clock at the answer (`info.date`). */
   readonly written: boolean;
 }
@@ -30,7 +31,7 @@ export interface ListedVersion {
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
 export class AttributeStore {
-  readonly #entries: Database<unknown, string>;
+  readonly #entries: IndexTable<unknown>;
   readonly #clock: Clock;
   /** Prefixes (with their trailing slash) in which an object with, or only objects without, POSIX metadata were seen. */
   readonly #learnt = new Map<string, boolean>();
@@ -49,7 +50,7 @@ export class AttributeStore {
     }
     if (seconds(entry.info.lastModified) !== seconds(version.lastModified)) return undefined;
     const final = entry.info.date - entry.info.lastModified > RACY_WINDOW_MS;
-    return final || this.#clock.now() - entry.info.lastModified <= RACY_WINDOW_MS ? entry.info : undefined;
+    return final || this.#clock.now() - entry.at <= RACY_WINDOW_MS ? entry.info : undefined;
   }
 
   /** Whatever was known last of the key, of any version. */
@@ -58,12 +59,12 @@ export class AttributeStore {
   }
 
   put(key: string, info: KnownObject): void {
-    void this.#entries.put(key, { info, written: false } satisfies Entry);
+    void this.#entries.put(key, { info, at: this.#clock.now(), written: false } satisfies Entry);
   }
 
   /** After our own upload or copy; `info.date` is the server's clock at its answer. */
   putWritten(key: string, info: KnownObject): void {
-    void this.#entries.put(key, { info, written: true } satisfies Entry);
+    void this.#entries.put(key, { info, at: this.#clock.now(), written: true } satisfies Entry);
   }
 
   remove(key: string): void {

@@ -223,6 +223,11 @@ export class BlockCache {
     return into;
   }
 
+  /** Whether the byte at `at` is here, or on its way. */
+  has(file: CachedFile, at: number): boolean {
+    return file.content.isPageValid(Math.floor(at / PAGE_BYTES)) || this.#fetchAt(file, at) !== undefined;
+  }
+
   #fetchAt(file: CachedFile, at: number): Fetch | undefined {
     for (const fetch of file.fetches) if (fetch.start <= at && at < fetch.end) return fetch;
     return undefined;

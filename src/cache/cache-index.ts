@@ -17,28 +17,73 @@ export interface ContentRecord {
   readonly blocks: readonly BlockRecord[];
 }
 
+/**
+ * One table of the index. LMDB commits behind, and until then its reads show what was before: what is on its way is
+ * kept here, so that a read always sees the last write.
+ */
+export class IndexTable<V> {
+  readonly #database: Database<V, string>;
+  readonly #logger: Logger;
+  readonly #pending = new Map<string, { readonly value: V | undefined }>();
+
+  constructor(database: Database<V, string>, logger: Logger) {
+    this.#database = database;
+    this.#logger = logger;
+  }
+
+  get(key: string): V | undefined {
+    const pending = this.#pending.get(key);
+    return pending === undefined ? this.#database.get(key) : pending.value;
+  }
+
+  /** Committed entries; what is on its way may be missing, or not yet gone. */
+  entries(): Iterable<{ key: string; value: V }> {
+    return this.#database.getRange({});
+  }
+
+  /** Resolves when it is committed. An index that cannot be written costs the caching, nothing else. */
+  put(key: string, value: V): Promise<void> {
+    return this.#note(key, value, this.#database.put(key, value));
+  }
+
+  remove(key: string): Promise<void> {
+    return this.#note(key, undefined, this.#database.remove(key));
+  }
+
+  async #note(key: string, value: V | undefined, written: Promise<boolean>): Promise<void> {
+    const pending = { value };
+    this.#pending.set(key, pending);
+    try {
+      await written;
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'the cache index cannot be written');
+    }
+    if (this.#pending.get(key) === pending) this.#pending.delete(key);
+  }
+}
+
 export class CacheIndex {
   readonly directory: string;
   readonly #root: RootDatabase;
   /** Content id -> what is on the disk. */
-  readonly contents: Database<ContentRecord, string>;
+  readonly contents: IndexTable<ContentRecord>;
   /** Object version -> content id. */
-  readonly versions: Database<string, string>;
+  readonly versions: IndexTable<string>;
   /** Key -> what HEAD said of its version last seen. */
-  readonly attributes: Database<unknown, string>;
+  readonly attributes: IndexTable<unknown>;
 
-  private constructor(directory: string, root: RootDatabase) {
+  private constructor(directory: string, root: RootDatabase, logger: Logger) {
     this.directory = directory;
     this.#root = root;
-    this.contents = root.openDB({ name: 'contents' });
-    this.versions = root.openDB({ name: 'versions' });
-    this.attributes = root.openDB({ name: 'attributes' });
+    this.contents = new IndexTable(root.openDB({ name: 'contents' }), logger);
+    this.versions = new IndexTable(root.openDB({ name: 'versions' }), logger);
+    this.attributes = new IndexTable(root.openDB({ name: 'attributes' }), logger);
   }
 
   static open(cacheDirectory: string, logger: Logger): CacheIndex {
     const path = join(cacheDirectory, 'index');
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    const attempt = (): CacheIndex => new CacheIndex(path, open({ path, maxDbs: 4, noSubdir: false }));
+    const attempt = (): CacheIndex => new CacheIndex(path, open({ path, maxDbs: 4, noSubdir: false }), logger);
     try {
       return attempt();
     } catch (error) {

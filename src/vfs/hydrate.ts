@@ -3,7 +3,7 @@
  * is sampled for every ten pages begun; where a sample, or what is already known here, shows POSIX metadata, all unknown
  * entries of the page are asked in parallel. With `full` they always are, with `listing` never.
  */
-import type { ListedEntry, ListedFile, ListingPage } from '../cache/listing-cache.js';
+import type { ListedEntry, ListingPage } from '../cache/listing-cache.js';
 import { PAGES_PER_SAMPLE, PARALLEL_HEADS } from '../constants.js';
 import { hasPosixMetadata } from './attribute.js';
 import { headIfPresent } from './resolve.js';
@@ -40,23 +40,27 @@ export class Hydrator {
   async #isWorthwhile(volume: Volume, prefix: string, unknown: readonly ListedEntry[]): Promise<boolean> {
     if (volume.attributes.learnt(prefix)) return true;
     if (this.#samples * PAGES_PER_SAMPLE >= this.#pages) return false;
-    const sample = unknown.find((entry): entry is ListedFile => !entry.directory);
-    if (sample === undefined) return false;
+    // A page of nothing but directories is sampled by a marker: their modes are kept nowhere else.
+    const sample = unknown.find((entry) => !entry.directory) ?? unknown[0];
     this.#samples++;
-    const info = await headIfPresent(volume, prefix + sample.name).catch(() => undefined);
+    const info = await headIfPresent(volume, keyOf(prefix, sample)).catch(() => undefined);
     if (info !== undefined) volume.attributes.learn(prefix, hasPosixMetadata(info.metadata));
     return volume.attributes.learnt(prefix) ?? false;
   }
 
   /** A failed HEAD costs the attributes of that entry, not the listing; it is asked again when it is used. */
   async #ask(volume: Volume, prefix: string, entry: ListedEntry): Promise<void> {
-    const key = entry.directory ? `${prefix}${entry.name}/` : prefix + entry.name;
+    const key = keyOf(prefix, entry);
     try {
       await headIfPresent(volume, key);
     } catch (error) {
       volume.logger.debug({ err: error, key }, 'an entry could not be hydrated');
     }
   }
+}
+
+function keyOf(prefix: string, entry: ListedEntry): string {
+  return entry.directory ? `${prefix}${entry.name}/` : prefix + entry.name;
 }
 
 /** Runs `work` over all items, at most `parallel` at a time. Rejects with the first failure, after all have ended. */

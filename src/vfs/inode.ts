@@ -86,6 +86,8 @@ export class Inode {
   linkTarget: Uint8Array | undefined;
   /** The failure of the last upload (negative errno), told to the next flush or fsync. */
   uploadFailure = 0;
+  /** An open that asks the store which version stands; others that come meanwhile share it. Monotonic time (ms). */
+  revalidation: { readonly begunAt: number; readonly done: Promise<void> } | undefined;
   readonly mutex = new Mutex();
 
   constructor(nodeid: number, ino: number, name: string, attributes: InodeAttributes, checkedAt: number) {

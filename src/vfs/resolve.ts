@@ -151,11 +151,12 @@ export function setNameConfirmed(volume: Volume, parent: Inode, name: string, in
   parent.directory?.overlay.confirm(name, sequence, volume.clock.monotonic());
 }
 
-/** The store does not have the name (any more). */
+/** The store does not have the name (any more). A listing from before must not bring it back. */
 export function forgetName(volume: Volume, parent: Inode, name: string): void {
   const known = parent.directory?.children.get(name);
   if (known !== undefined && !known.dirty && known.staged === undefined) {
     volume.inodes.detach(known, prefixOf(volume, parent) + name);
+    parent.directory?.overlay.setConfirmed(name, undefined, volume.clock.monotonic());
   }
 }
 

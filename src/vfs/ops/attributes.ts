@@ -2,7 +2,7 @@
  * SETATTR: chmod, chown, utimens, truncate. Attributes live in the object's metadata: of a file that is being written
  * they go along with its upload, of any other they are written by a copy inside the store before the call answers.
  */
-import { type Timespec, timespecFromMs } from '../../clock.js';
+import { sameTime, type Timespec, timespecFromMs } from '../../clock.js';
 import { MAX_OBJECT_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { AttributeChange, AttrReply, RequestContext } from '../../fuse/operations.js';
@@ -36,7 +36,7 @@ export async function setattr(
   inode.attributes = changed(volume, before, change);
   clearSuidgid(inode, change.killSuidgid);
   try {
-    await store(volume, inode, change);
+    await store(volume, inode, change, before);
   } catch (error) {
     if (inode.staged === undefined) {
       inode.attributes = before;
@@ -73,16 +73,24 @@ function changed(volume: Volume, old: Inode['attributes'], change: AttributeChan
   };
 }
 
-async function store(volume: Volume, inode: Inode, change: AttributeChange): Promise<void> {
+async function store(
+  volume: Volume,
+  inode: Inode,
+  change: AttributeChange,
+  before: Inode['attributes'],
+): Promise<void> {
   if (inode.orphanKey !== undefined) return;
+  // A new time of the last access or change alone is not worth a request: it goes along with the next one. tar sets
+  // owner and mode of every directory once more as they are.
+  if (change.size === undefined && !inode.dirty && isSame(before, inode.attributes)) return;
   if (inode === volume.inodes.root) return saveRootAttributes(volume);
   if (inode.directory !== undefined) return writeMarker(volume, inode);
   // Through a handle that writes, the upload at its close takes the attributes along.
   if (inode.staged !== undefined && (change.fh !== undefined || inode.writers > 0)) return;
-  // The time of the last access alone is not worth a request; it is written along with the next change.
-  const { mode, uid, gid, mtime, size, killSuidgid } = change;
-  if (change.atime !== undefined && [mode, uid, gid, mtime, size].every((value) => value === undefined) && !killSuidgid)
-    return;
   inode.dirty = true;
   await commit(volume, inode);
+}
+
+function isSame(a: Inode['attributes'], b: Inode['attributes']): boolean {
+  return a.mode === b.mode && a.uid === b.uid && a.gid === b.gid && sameTime(a.mtime, b.mtime);
 }

@@ -57,11 +57,41 @@ function needsRevalidation(volume: Volume, inode: Inode): boolean {
   return ageOf(volume, asked) >= volume.options.openTtlMs;
 }
 
+/** Opens that come while one asks, and within the time that its answer counts, wait for that answer. */
+async function revalidate(volume: Volume, inode: Inode, writes: boolean, signal: AbortSignal): Promise<void> {
+  const shared = inode.revalidation;
+  if (shared !== undefined && ageOf(volume, shared.begunAt) < volume.options.openTtlMs) {
+    try {
+      return await untilAborted(shared.done, signal);
+    } catch (error) {
+      // The program that asked was interrupted, not this one.
+      if (signal.aborted || !isS3Error(error, 'Aborted')) throw error;
+    }
+  }
+  const done = ask(volume, inode, writes, signal);
+  const own = { begunAt: volume.clock.monotonic(), done };
+  inode.revalidation = own;
+  try {
+    await done;
+  } finally {
+    if (inode.revalidation === own) inode.revalidation = undefined;
+  }
+}
+
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
 /**
  * Asks which version stands under the name now. For reading one GET also brings the first bytes, unless they are cached:
  * then it only asks whether the version is still the same. For writing HEAD tells what a later PUT has to keep.
  */
-async function revalidate(volume: Volume, inode: Inode, writes: boolean, signal: AbortSignal): Promise<void> {
+async function ask(volume: Volume, inode: Inode, writes: boolean, signal: AbortSignal): Promise<void> {
   if (!writes && (await revalidateByListing(volume, inode))) return;
   const askedAt = volume.clock.monotonic();
   try {
@@ -135,7 +165,7 @@ async function revalidateByGet(volume: Volume, inode: Inode, askedAt: number, si
 function firstBytesCached(volume: Volume, inode: Inode): boolean {
   const held = inode.cached !== undefined;
   const file = cachedOf(volume, inode);
-  const valid = file?.content.isPageValid(0) === true || inode.size === 0;
+  const valid = inode.size === 0 || (file !== undefined && volume.cache.has(file, 0));
   if (!held && inode.handles === 0) dropCached(volume, inode);
   return valid;
 }

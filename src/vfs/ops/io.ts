@@ -34,6 +34,8 @@ async function explainGone<T>(inode: Inode, pieces: Promise<T>): Promise<T> {
   try {
     return await pieces;
   } catch (error) {
+    // Whatever was asked of it last does not count any more: the next open asks.
+    if (isGone(error)) inode.checkedAt = Number.NEGATIVE_INFINITY;
     if (isGone(error)) throw new FsError(errno.ESTALE, `${inode.path}: this version is no longer in the store`);
     throw error;
   }

@@ -1,0 +1,149 @@
+/**
+ * The whole filesystem on a real mount, put together as the program does it. Tests use it in their own process, where
+ * they can look inside, or as a process of its own (this file run with its options in argv), where resident memory is
+ * the daemon's alone: that one answers messages of its parent.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../src/clock.js';
+import { DEFAULT_MEMORY_LIMIT_BYTES, DEFAULT_PART_BYTES, GiB } from '../../src/constants.js';
+import { type Mounted, mountKernel } from '../../src/fuse/kernel-driver.js';
+import { type Logger, silentLogger } from '../../src/log.js';
+import { createObjectClient } from '../../src/s3/client-config.js';
+import type { LeanClient } from '../../src/s3/lean-client.js';
+import { type Filesystem, openFilesystem } from '../../src/vfs/filesystem.js';
+import type { VolumeOptions } from '../../src/vfs/volume.js';
+import { until, within } from './harness.js';
+
+export const BUCKET = 'mounted';
+
+export interface DaemonOptions {
+  readonly endpoint: string;
+  readonly mountpoint: string;
+  readonly cacheDirectory: string;
+  readonly stateDirectory: string;
+  readonly ioTimeoutMs?: number;
+  readonly cacheBytes?: number;
+  readonly volume?: Partial<VolumeOptions>;
+}
+
+export interface Daemon {
+  readonly filesystem: Filesystem;
+  readonly client: LeanClient;
+  readonly mounted: Mounted;
+}
+
+const defaults: Omit<VolumeOptions, 'stateDirectory'> = {
+  prefix: '',
+  bucket: BUCKET,
+  readOnly: false,
+  metadataTtlMs: 60_000,
+  openTtlMs: 1_000,
+  negativeTtlMs: 1_000,
+  attributes: 'auto',
+  partBytes: DEFAULT_PART_BYTES,
+  memoryLimitBytes: DEFAULT_MEMORY_LIMIT_BYTES,
+  uid: 0,
+  gid: 0,
+  fileMode: 0o644,
+  directoryMode: 0o755,
+  canList: true,
+  host: 'here',
+};
+
+export async function startDaemon(options: DaemonOptions, logger: Logger = silentLogger): Promise<Daemon> {
+  const { endpoint, mountpoint, cacheDirectory, stateDirectory } = options;
+  const client = await createObjectClient(
+    {
+      bucket: BUCKET,
+      endpoint,
+      region: 'us-east-1',
+      maxConnections: 64,
+      ioTimeoutMs: options.ioTimeoutMs ?? 20_000,
+      credentialProvider: async () => ({ accessKeyId: 'pailfs', secretAccessKey: 'pailfs-secret' }),
+      env: {},
+    },
+    logger,
+  );
+  const filesystem = await openFilesystem({
+    ...defaults,
+    stateDirectory,
+    ...options.volume,
+    client,
+    clock: systemClock,
+    logger,
+    cacheDirectory,
+    cacheBytes: options.cacheBytes ?? 10 * GiB,
+  });
+  const mounted = await mountKernel(filesystem, {
+    mountpoint,
+    fsname: `s3://${BUCKET}`,
+    log: logger,
+    defaultPermissions: true,
+    allowOther: true,
+  });
+  return { filesystem, client, mounted };
+}
+
+/** What must be nothing once every program has closed what it had open; `inodes` counts all but the root. */
+export function leftovers({ filesystem, mounted }: Daemon): Record<string, number> {
+  const { openFiles, openDirectories, inodes, lookups, dirty } = filesystem.status();
+  const { session, device } = mounted.stats();
+  return {
+    openFiles,
+    openDirectories,
+    inodes: inodes - 1,
+    lookups,
+    dirty: dirty.length,
+    pending: session.pending,
+    nlookup: session.nlookup,
+    badFrames: session.badFrames,
+    buffersKept: device.buffersKept,
+  };
+}
+
+/** RELEASE is not awaited by the program that closes: waits until nothing is open and no request is unanswered. */
+export async function quiet(daemon: Daemon, ms = 10_000): Promise<void> {
+  await until(
+    'everything is closed',
+    () => {
+      const { openFiles, openDirectories, pending } = leftovers(daemon);
+      return openFiles + openDirectories + pending === 0;
+    },
+    ms,
+  );
+}
+
+/** Unmounts in order, and answers what is left. The mount must be quiet. */
+export async function endDaemon(daemon: Daemon, options: DaemonOptions): Promise<Record<string, number>> {
+  await quiet(daemon);
+  await within(10_000, 'unmount', daemon.mounted.unmount());
+  await within(10_000, 'end of the connection', daemon.mounted.closed);
+  const left = leftovers(daemon);
+  left.staged = readdirSync(join(options.stateDirectory, 'staged')).length;
+  await within(10_000, 'close', daemon.filesystem.close());
+  await daemon.client.close();
+  return left;
+}
+
+/** Resident memory of a process now and at its highest (bytes). */
+export function residentMemory(pid: number): { now: number; highest: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const of = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
+  return { now: of('VmRSS'), highest: of('VmHWM') };
+}
+
+async function serveParent(options: DaemonOptions): Promise<void> {
+  const daemon = await startDaemon(options);
+  process.on('message', async (message) => {
+    if (message === 'status') process.send?.({ ...leftovers(daemon), ...daemon.filesystem.status().cache });
+    if (message !== 'end') return;
+    const left = await endDaemon(daemon, options);
+    process.send?.(left, () => process.exit(0));
+  });
+  process.once('disconnect', () => process.exit(1));
+  process.send?.('ready');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await serveParent(JSON.parse(process.argv[2]));
