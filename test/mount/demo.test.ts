@@ -21,7 +21,9 @@ interface Demo {
 }
 
 async function startDemo(command: string, args: readonly string[], temporary: string): Promise<Demo> {
-  const child = spawn(command, args, { cwd: root, env: { ...process.env, TMPDIR: temporary }, detached: true });
+  // Without what the test runner loads into every Node.
+  const { NODE_OPTIONS, ...env } = process.env;
+  const child = spawn(command, args, { cwd: root, env: { ...env, TMPDIR: temporary }, detached: true });
   let output = '';
   const text = await new Promise<string>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no mount within 120 s: ${output}`)), 120_000);
