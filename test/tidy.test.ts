@@ -117,6 +117,19 @@ t.test('the lock file names no registry', async (t) => {
   t.notMatch(read('package-lock.json'), /"resolved"/);
 });
 
+t.test('the lock file has an entry for every platform, without which npm ci refuses it', async (t) => {
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  for (const [path, { optionalDependencies = {} }] of Object.entries(packages)) {
+    for (const name of Object.keys(optionalDependencies)) {
+      const there = packages[`node_modules/${name}`] ?? packages[`${path}/node_modules/${name}`];
+      if (there === undefined) t.fail(`${name}, which ${path} may have, is not in package-lock.json`);
+    }
+  }
+  t.pass();
+});
+
 t.test('every option stands in docs/options.md as it is, and nothing else does', async (t) => {
   const page = read('docs/options.md');
   const rows = [...page.matchAll(/^\| `--([a-z-]+)`(?:, `-([a-z])`)? \| ([^|]*) \|/gm)];

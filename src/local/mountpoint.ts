@@ -27,12 +27,15 @@ export async function resolvePlace(path: string): Promise<string> {
 
 export type Life = 'none' | 'alive' | 'dead' | 'stuck';
 
-/** Whether a mount of pailfs stands there, and its daemon with it. Asks from another process, which may hang. */
+/**
+ * Whether a mount of pailfs stands there, and its daemon with it. Asks from another process, which may hang, with statfs,
+ * which always reaches the daemon: stat is answered from the kernel's memory, also for a daemon that is gone.
+ */
 export async function lifeOf(place: string, answerMs = ANSWER_MS): Promise<Life> {
   if (!isPailfs(mountedAt(place))) return 'none';
   return new Promise((done) => {
     const options = { timeout: answerMs, killSignal: 'SIGKILL', env: { ...process.env, LC_ALL: 'C' } } as const;
-    execFile('stat', ['-c', '%i', '--', place], options, (error, _, stderr) => {
+    execFile('stat', ['-f', '-c', '%i', '--', place], options, (error, _, stderr) => {
       if (error === null) done('alive');
       else if (error.killed) done('stuck');
       else done(/not connected|connection aborted/i.test(stderr) ? 'dead' : 'alive');
