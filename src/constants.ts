@@ -36,8 +36,10 @@ export const PARALLEL_HEADS = 48;
 export const CACHE_SAVE_DELAY_MS = 2_000;
 
 /** How --memory-limit is divided. Sums to 1 (test/constants.test.ts). */
-export const MEMORY_SHARE_TRANSFERS = 0.5;
-export const MEMORY_SHARE_BLOCKS = 0.25;
+export const MEMORY_SHARE_DOWNLOADS = 0.3125;
+/** Apart from the downloads: an upload that holds memory may have to download what it sends again. */
+export const MEMORY_SHARE_UPLOADS = 0.3125;
+export const MEMORY_SHARE_BLOCKS = 0.125;
 export const MEMORY_SHARE_LISTINGS = 0.125;
 export const MEMORY_SHARE_REQUESTS = 0.125;
 

@@ -9,7 +9,7 @@ import {
   FIRST_FETCH_BYTES,
   MAX_FETCH_BYTES,
   MEMORY_SHARE_BLOCKS,
-  MEMORY_SHARE_TRANSFERS,
+  MEMORY_SHARE_DOWNLOADS,
   PAGE_BYTES,
 } from '../constants.js';
 import type { Logger } from '../log.js';
@@ -54,7 +54,7 @@ export interface BlockCacheOptions {
 
 export class BlockCache {
   readonly store: BlockStore;
-  /** Shared with the uploads: bytes of requests under way. */
+  /** Bytes of GETs under way. */
   readonly transfers: MemoryBudget;
   readonly #client: ObjectClient;
   readonly #logger: Logger;
@@ -69,7 +69,7 @@ export class BlockCache {
     this.store = options.store;
     this.#client = options.client;
     this.#logger = options.logger;
-    this.transfers = new MemoryBudget(options.memoryLimitBytes * MEMORY_SHARE_TRANSFERS);
+    this.transfers = new MemoryBudget(options.memoryLimitBytes * MEMORY_SHARE_DOWNLOADS);
     this.#memory = new LRUCache({
       maxSize: Math.max(BLOCK_BYTES, options.memoryLimitBytes * MEMORY_SHARE_BLOCKS),
       sizeCalculation: (piece) => piece.bytes.length,
@@ -221,6 +221,11 @@ export class BlockCache {
     if (missed) this.#misses++;
     else this.#hits++;
     return into;
+  }
+
+  /** Whether the byte at `at` is here, or on its way. */
+  has(file: CachedFile, at: number): boolean {
+    return file.content.isPageValid(Math.floor(at / PAGE_BYTES)) || this.#fetchAt(file, at) !== undefined;
   }
 
   #fetchAt(file: CachedFile, at: number): Fetch | undefined {

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { copyFile, readdir, rename, rm, statfs, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Clock } from '../clock.js';
 import { BLOCK_BYTES, CACHE_FREE_SPACE_FLOOR, CACHE_SAVE_DELAY_MS, MiB } from '../constants.js';
@@ -59,12 +59,7 @@ export class BlockStore {
   }
 
   async #start(): Promise<void> {
-    for (let i = 0; i < 256; i++) {
-      mkdirSync(join(this.#options.directory, 'blocks', i.toString(16).padStart(2, '0')), {
-        recursive: true,
-        mode: 0o700,
-      });
-    }
+    mkdirSync(join(this.#options.directory, 'blocks'), { recursive: true, mode: 0o700 });
     const known = new Set<string>();
     for (const { key, value } of this.#index.contents.entries()) {
       known.add(key);
@@ -139,8 +134,15 @@ export class BlockStore {
   }
 
   #open(content: Content): number {
-    content.fd ??= openSync(this.#path(content.id), constants.O_RDWR | constants.O_CREAT, 0o600);
+    content.fd ??= openSync(this.#shelvedPath(content.id), constants.O_RDWR | constants.O_CREAT, 0o600);
     return content.fd;
+  }
+
+  /** The path of a content, in a directory that exists: somebody may have emptied the cache while it is used. */
+  #shelvedPath(id: string): string {
+    const path = this.#path(id);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    return path;
   }
 
   /** The bytes [offset, end), which must be valid; undefined when a block turned out damaged (it was dropped). */
@@ -219,9 +221,10 @@ export class BlockStore {
   async adopt(path: string, key: string, etag: string, size: number, valid: readonly Range[]): Promise<Content> {
     const content = new Content(randomBytes(16).toString('hex'), size);
     content.pins++;
-    await rename(path, this.#path(content.id)).catch(async (error: NodeJS.ErrnoException) => {
+    const shelved = this.#shelvedPath(content.id);
+    await rename(path, shelved).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EXDEV') throw error;
-      await copyFile(path, this.#path(content.id));
+      await copyFile(path, shelved);
       await unlink(path);
     });
     this.#active.set(content.id, content);

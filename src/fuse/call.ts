@@ -29,6 +29,8 @@ export class Call implements RequestContext {
   readonly nodeid: number;
   /** Set by the one place that writes replies. */
   replied = false;
+  /** Answered with EINTR while the operation goes on: what it answers in the end reaches nobody. */
+  abandoned = false;
   /** The operation answered through a promise, and stands in the pending table. */
   pending = false;
   /** The request buffer, while the operation may still look into it. */

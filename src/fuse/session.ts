@@ -11,6 +11,8 @@ import { decodeRequest } from './decode.js';
 import { decodeHeader, Frame } from './frame.js';
 import { handle } from './handlers.js';
 import { KernelHoldings } from './holdings.js';
+import { isThreadEnding } from './interrupt.js';
+import { InterruptedCalls } from './interrupted-calls.js';
 import { negotiate } from './negotiate.js';
 import type { Answer, ConnectionInfo, Notifier, Operations } from './operations.js';
 import { putHeader, putInit, putSize } from './reply.js';
@@ -36,6 +38,8 @@ export interface SessionOptions {
   readonly privileged: boolean;
   /** The max_read mount option (bytes). */
   readonly maxRead: number;
+  /** Whether the thread that was interrupted is to end; replaced in tests. */
+  readonly isEnding?: (pid: number) => boolean;
 }
 
 export interface SessionStats {
@@ -71,12 +75,16 @@ export class Session {
   #idle: (() => void) | undefined = undefined;
   #requests = 0;
   #badFrames = 0;
+  readonly #interrupted: InterruptedCalls;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#channel = options.channel;
     this.operations = options.operations;
     this.log = options.log;
+    this.#interrupted = new InterruptedCalls(options.isEnding ?? isThreadEnding, (call, failure) =>
+      this.fail(call, failure),
+    );
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
@@ -171,7 +179,7 @@ export class Session {
   #interrupt(call: Call, low: number, high: number): void {
     const target = this.#pending.get(uniqueKey(low, high));
     if (target === undefined) this.fail(call, -errno.EAGAIN);
-    else target.interrupt();
+    else this.#interrupted.add(target);
   }
 
   /** Replies with what an operation answered, now or later; `send` encodes its value. */
@@ -251,6 +259,7 @@ export class Session {
   }
 
   #write(call: Call, frame: Frame, error: number, length: number, pieces?: readonly Uint8Array[]): boolean {
+    if (call.abandoned) return false;
     if (call.replied) throw new Error('a second reply to one request');
     call.replied = true;
     if (this.#ending) return false;
@@ -277,6 +286,7 @@ export class Session {
 
   async #finish(): Promise<void> {
     this.#settleReady.reject(new Error('the connection ended before INIT'));
+    this.#interrupted.end();
     for (const call of this.#pending.values()) call.interrupt();
     if (this.#pending.size > 0) {
       await new Promise<void>((resolve) => {

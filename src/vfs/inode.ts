@@ -35,6 +35,9 @@ export class DirectoryState {
   filledUntil = 0;
   /** Look-ups that had to ask the store, and when the last was (monotonic, ms): a series is answered by a LIST. */
   asked = 0;
+  /** Opens that had to ask whether a version still stands, and when the last was: a series is answered by a LIST too. */
+  opened = 0;
+  openedAt = Number.NEGATIVE_INFINITY;
   /** Names that the store was just asked for and did not have, and when (monotonic, ms). */
   readonly absent = new Map<string, number>();
   /** A name that was seen and not removed since: while it is there the directory is not empty. */
@@ -109,7 +112,7 @@ export class Inode {
   }
 
   get currentSize(): number {
-    return this.staged?.size ?? this.size;
+    return this.staged?.size ?? this.linkTarget?.length ?? this.size;
   }
 
   /** Path from the root of the mount, for logs and status. */

@@ -16,6 +16,9 @@ import { FsError } from './to-errno.js';
 import { adoptDirectory, adoptEntry, adoptFile } from './versions.js';
 import { ageOf, isFresh, prefixOf, type Volume } from './volume.js';
 
+/** Records of one directory's overlay after which those that no listing needs are dropped, each time it has grown so much. */
+const OVERLAY_SWEEP = 1024;
+
 /** The inode of a name, or undefined when it does not exist. Answers at once where nothing has to be asked. */
 export function resolve(
   volume: Volume,
@@ -135,6 +138,10 @@ export function setName(volume: Volume, parent: Inode, name: string, inode: Inod
   const wall = timespecFromMs(volume.clock.now());
   parent.attributes.mtime = wall;
   parent.attributes.ctime = wall;
+  // No listing that is still in use began before what was confirmed so long ago.
+  if (directory.overlay.size >= OVERLAY_SWEEP && directory.overlay.size % OVERLAY_SWEEP === 0) {
+    directory.overlay.dropSeen(now - volume.options.metadataTtlMs);
+  }
   return directory.overlay.set(name, inode);
 }
 

@@ -57,6 +57,11 @@ function sameVersion(a: ListedVersion, b: ListedVersion): boolean {
   return a.etag === b.etag && a.size === b.size;
 }
 
+/** Without the rest of a HEAD's answer, which may come along. */
+function plainVersion({ etag, size, lastModified, storageClass }: ListedVersion): ListedVersion {
+  return { etag, size, lastModified, storageClass };
+}
+
 const wholeSeconds = (ms: number): number => Math.floor(ms / 1000);
 
 /**
@@ -109,7 +114,7 @@ function refresh(
     if ((attributes.mode & S_IFMT) !== inode.type) return retype(volume, inode, version, info, askedAt);
     inode.attributes = attributes;
   }
-  inode.version = version;
+  inode.version = plainVersion(version);
   inode.info = info;
   inode.checkedAt = askedAt;
   return inode;
@@ -149,8 +154,7 @@ export function setVersion(
     dropCached(volume, inode);
     inode.linkTarget = undefined;
   }
-  const { etag, size, lastModified, storageClass } = version;
-  inode.version = { etag, size, lastModified, storageClass };
+  inode.version = plainVersion(version);
   inode.size = version.size;
   inode.info = info;
   inode.checkedAt = checkedAt;

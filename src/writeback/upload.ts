@@ -7,7 +7,7 @@ import type { ObjectClient, UploadedPart, WriteAttributes, WriteCondition, Write
 import { isS3Error } from '../s3/s3-error.js';
 import type { PlannedPart, UploadPlan } from './upload-plan.js';
 
-/** Bytes that requests may hold; the cache's transfers and the uploads share one. */
+/** Bytes that the bodies of uploads may hold together. */
 export interface ByteBudget {
   reserve(bytes: number, signal?: AbortSignal): Promise<void>;
   release(bytes: number): void;

@@ -47,11 +47,22 @@ export class FakeKernel implements Channel {
   readonly returned: Frame[] = [];
   /** What the next replies are answered with, by the device. */
   sendResult = 0;
+  /** Whether the programs that wait are ending. */
+  ending = true;
   #unique = 0;
 
   constructor(operations: Operations, log: Logger = silentLogger) {
     const maxRead = MAX_IO_BYTES;
-    this.session = new Session({ operations, channel: this, notifier: silentNotifier, log, privileged: true, maxRead });
+    const isEnding = (): boolean => this.ending;
+    this.session = new Session({
+      operations,
+      channel: this,
+      notifier: silentNotifier,
+      log,
+      privileged: true,
+      maxRead,
+      isEnding,
+    });
   }
 
   send(frame: Frame, pieces: readonly Uint8Array[] = []): number {

@@ -149,6 +149,42 @@ t.test('an interrupt fires the signal of its request, and gets no reply', async 
   t.equal(contexts[1].signal.aborted, false, `request ${other} goes on`);
 });
 
+t.test(
+  'an operation that goes on after its interrupt is answered for, once, and what it made is taken back',
+  async (t) => {
+    const forgotten: number[] = [];
+    let answer: (() => void) | undefined;
+    const filesystem = new MemoryFilesystem();
+    const made = filesystem.addFile('late', 'x');
+    const kernel = ready(
+      altered({
+        lookup: (ctx, parent, name) =>
+          new Promise((resolve) => {
+            answer = () => resolve(filesystem.lookup(ctx, parent, name) as never);
+          }),
+        forget: (nodeid) => forgotten.push(nodeid),
+      }),
+    );
+    kernel.ending = false;
+    const unique = kernel.ask({ opcode: opcode.LOOKUP, body: bytes('late') });
+    const before = kernel.replies.length;
+    kernel.ask({ opcode: opcode.INTERRUPT, body: bytes(BigInt(unique)), unique: unique + 1 });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    t.equal(kernel.replies.length, before, 'a signal that ends nothing interrupts nothing');
+    kernel.ending = true;
+    for (let i = 0; i < 100 && kernel.replies.length === before; i++)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    t.match(kernel.replies.slice(before), [{ unique, error: -errno.EINTR }]);
+    answer?.();
+    await nextTurn();
+    await nextTurn();
+    t.equal(kernel.replies.length, before + 1);
+    t.equal(forgotten.length, 1);
+    t.equal(kernel.session.stats().nlookup, 0);
+    t.ok(made);
+  },
+);
+
 t.test('a signal that is asked for after the interrupt has fired already', async (t) => {
   let late: (() => void) | undefined;
   let aborted: boolean | undefined;

@@ -3,6 +3,7 @@
  * (close-to-open); closing a file that was written brings it to the store and answers with the outcome.
  */
 import { timespecFromMs } from '../../clock.js';
+import { LOOKUP_SERIES, LOOKUP_SERIES_MS } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { CreateReply, OpenReply, RequestContext } from '../../fuse/operations.js';
 import { isS3Error } from '../../s3/s3-error.js';
@@ -11,7 +12,7 @@ import { commit } from '../commit.js';
 import type { Inode } from '../inode.js';
 import { isNameable, keyFits } from '../name.js';
 import { entryReply } from '../reply.js';
-import { forgetName, headIfPresent, resolve, setName } from '../resolve.js';
+import { forgetName, headIfPresent, resolve, setName, startListing } from '../resolve.js';
 import { stage } from '../staging.js';
 import { FsError, toErrno } from '../to-errno.js';
 import { adoptFile } from '../versions.js';
@@ -91,6 +92,7 @@ function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
  * then it only asks whether the version is still the same. For writing HEAD tells what a later PUT has to keep.
  */
 async function ask(volume: Volume, inode: Inode, writes: boolean, signal: AbortSignal): Promise<void> {
+  if (!writes && (await revalidateByListing(volume, inode))) return;
   const askedAt = volume.clock.monotonic();
   try {
     if (writes || !inode.isRegular) await revalidateByHead(volume, inode, askedAt, signal);
@@ -100,6 +102,31 @@ async function ask(volume: Volume, inode: Inode, writes: boolean, signal: AbortS
     forgetName(volume, inode.parent, inode.name);
     throw new FsError(errno.ESTALE, inode.path);
   }
+}
+
+/**
+ * When cached files of one directory are opened in series, one LIST tells of a thousand whether they are still the same.
+ * False: it does not tell of this one.
+ */
+async function revalidateByListing(volume: Volume, inode: Inode): Promise<boolean> {
+  const { parent } = inode;
+  const state = parent?.directory;
+  if (parent === undefined || state === undefined || !volume.options.canList || inode.info === undefined) return false;
+  if (!firstBytesCached(volume, inode)) return false;
+  const now = volume.clock.monotonic();
+  state.opened = now - state.openedAt < LOOKUP_SERIES_MS ? state.opened + 1 : 1;
+  state.openedAt = now;
+  let listing = volume.listings.fresh(parent.nodeid, volume.options.openTtlMs);
+  if (listing === undefined) {
+    if (state.opened < LOOKUP_SERIES) return false;
+    listing = startListing(volume, parent);
+    await listing.page(0);
+  }
+  const entry = listing.find(inode.name);
+  if (entry === undefined || entry.directory || inode.parent !== parent || inode.dirty) return false;
+  const adopted = adoptFile(volume, parent, inode.name, entry, undefined, listing.startedAt);
+  mustBe(inode, adopted);
+  return inode.info !== undefined;
 }
 
 async function revalidateByHead(volume: Volume, inode: Inode, askedAt: number, signal: AbortSignal): Promise<void> {
@@ -138,7 +165,7 @@ async function revalidateByGet(volume: Volume, inode: Inode, askedAt: number, si
 function firstBytesCached(volume: Volume, inode: Inode): boolean {
   const held = inode.cached !== undefined;
   const file = cachedOf(volume, inode);
-  const valid = file?.content.isPageValid(0) === true || inode.size === 0;
+  const valid = inode.size === 0 || (file !== undefined && volume.cache.has(file, 0));
   if (!held && inode.handles === 0) dropCached(volume, inode);
   return valid;
 }
