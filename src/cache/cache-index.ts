@@ -25,6 +25,8 @@ export class Table<V> {
   readonly #database: Database<V, string>;
   readonly #logger: Logger;
   readonly #pending = new Map<string, { readonly value: V | undefined }>();
+  readonly #writing = new Set<Promise<void>>();
+  #closed = false;
 
   constructor(database: Database<V, string>, logger: Logger) {
     this.#database = database;
@@ -37,18 +39,31 @@ export class Table<V> {
   }
 
   put(key: string, value: V): Promise<void> {
-    return this.#write(key, value, this.#database.put(key, value));
+    return this.#write(key, value, () => this.#database.put(key, value));
   }
 
   remove(key: string): Promise<void> {
-    return this.#write(key, undefined, this.#database.remove(key));
+    return this.#write(key, undefined, () => this.#database.remove(key));
   }
 
-  async #write(key: string, value: V | undefined, work: Promise<boolean>): Promise<void> {
-    const pending = { value };
+  /** Takes no more writes, and resolves when those so far are committed: one that LMDB met closed would end the process. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#writing);
+  }
+
+  async #write(key: string, value: V | undefined, begin: () => Promise<boolean>): Promise<void> {
+    if (this.#closed) return;
+    const done = this.#attempt(key, { value }, begin);
+    this.#writing.add(done);
+    await done;
+    this.#writing.delete(done);
+  }
+
+  async #attempt(key: string, pending: { value: V | undefined }, begin: () => Promise<boolean>): Promise<void> {
     this.#pending.set(key, pending);
     try {
-      await work;
+      await begin();
     } catch (error) {
       this.#logger.warn({ err: error }, 'the cache index cannot be written');
     }
@@ -99,6 +114,7 @@ export class CacheIndex {
   }
 
   async close(): Promise<void> {
+    await Promise.all([this.contents.close(), this.versions.close(), this.attributes.close()]);
     await this.#root.committed;
     await this.#root.close();
   }
