@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { withBucket } from './bucket.js';
+import { BUCKET } from './daemon.js';
 import { noKernelMounts, run } from './harness.js';
 import { faultOf, makeContent, pathOf } from './stress-worker.js';
 
@@ -49,9 +50,11 @@ t.test(`${PROGRAMS} programs, ${FILES} files, ${SECONDS} s`, { skip: noKernelMou
       }
     },
     {
-      before: async (store) => {
-        for (let file = 0; file < FILES; file++)
-          await store.put(pathOf('', file).slice(1), makeContent(file, file + 1));
+      before: async ({ server }) => {
+        for (let file = 0; file < FILES; file++) {
+          const data = makeContent(file, file + 1);
+          server.putSparse(BUCKET, pathOf('', file).slice(1), data.length, [{ offset: 0, data }]);
+        }
       },
     },
   );
