@@ -7,7 +7,7 @@
 import type { Clock } from '../clock.js';
 import { RACY_WINDOW_MS } from '../constants.js';
 import type { ObjectInfo } from '../s3/object-client.js';
-import type { CacheIndex, IndexTable } from './cache-index.js';
+import type { CacheIndex, Table } from './cache-index.js';
 
 /** An object version with all that is known of it. */
 export type KnownObject = Omit<ObjectInfo, 'key'>;
@@ -31,7 +31,7 @@ export interface ListedVersion {
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
 export class AttributeStore {
-  readonly #entries: IndexTable<unknown>;
+  readonly #entries: Table<unknown>;
   readonly #clock: Clock;
   /** Prefixes (with their trailing slash) in which an object with, or only objects without, POSIX metadata were seen. */
   readonly #learnt = new Map<string, boolean>();

@@ -201,7 +201,7 @@ export class BlockCache {
       const fetch = this.#fetchAt(file, at);
       if (fetch !== undefined) {
         const to = Math.min(end, fetch.end);
-        await fetch.wait(to, signal);
+        if (!(await this.#arrives(file, fetch, to, signal))) continue;
         fetch.slices(at, to, into);
         at = to;
         continue;
@@ -221,6 +221,19 @@ export class BlockCache {
     if (missed) this.#misses++;
     else this.#hits++;
     return into;
+  }
+
+  /** Waits for the bytes before `to`; false: a rename moved the content meanwhile, and they are to be asked at its new key. */
+  async #arrives(file: CachedFile, fetch: Fetch, to: number, signal?: AbortSignal): Promise<boolean> {
+    try {
+      await fetch.wait(to, signal);
+      return true;
+    } catch (error) {
+      const { key, etag } = file.source();
+      const moved = fetch.origin !== undefined && (fetch.origin.key !== key || fetch.origin.etag !== etag);
+      if (!moved || signal?.aborted || file.fetches.has(fetch)) throw error;
+      return false;
+    }
   }
 
   /** Whether the byte at `at` is here, or on its way. */
@@ -260,6 +273,7 @@ export class BlockCache {
     file.content.pins++;
     file.fetches.add(fetch);
     const { key, etag } = file.source();
+    fetch.origin = { key, etag };
     const request = this.#client.get(key, {
       start,
       end,

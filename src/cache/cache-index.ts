@@ -18,13 +18,15 @@ export interface ContentRecord {
 }
 
 /**
- * One table of the index. LMDB commits behind, and until then its reads show what was before: what is on its way is
- * kept here, so that a read always sees the last write.
+ * One table. LMDB commits behind: until then the values put stand here, so that a read always sees the last write. A
+ * write that fails is logged: it costs asking S3 again, nothing else.
  */
-export class IndexTable<V> {
+export class Table<V> {
   readonly #database: Database<V, string>;
   readonly #logger: Logger;
   readonly #pending = new Map<string, { readonly value: V | undefined }>();
+  readonly #writing = new Set<Promise<void>>();
+  #closed = false;
 
   constructor(database: Database<V, string>, logger: Logger) {
     this.#database = database;
@@ -36,29 +38,41 @@ export class IndexTable<V> {
     return pending === undefined ? this.#database.get(key) : pending.value;
   }
 
-  /** Committed entries; what is on its way may be missing, or not yet gone. */
-  entries(): Iterable<{ key: string; value: V }> {
-    return this.#database.getRange({});
-  }
-
-  /** Resolves when it is committed. An index that cannot be written costs the caching, nothing else. */
   put(key: string, value: V): Promise<void> {
-    return this.#note(key, value, this.#database.put(key, value));
+    return this.#write(key, value, () => this.#database.put(key, value));
   }
 
   remove(key: string): Promise<void> {
-    return this.#note(key, undefined, this.#database.remove(key));
+    return this.#write(key, undefined, () => this.#database.remove(key));
   }
 
-  async #note(key: string, value: V | undefined, written: Promise<boolean>): Promise<void> {
-    const pending = { value };
+  /** Takes no more writes, and resolves when those so far are committed: one that LMDB met closed would end the process. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#writing);
+  }
+
+  async #write(key: string, value: V | undefined, begin: () => Promise<boolean>): Promise<void> {
+    if (this.#closed) return;
+    const done = this.#attempt(key, { value }, begin);
+    this.#writing.add(done);
+    await done;
+    this.#writing.delete(done);
+  }
+
+  async #attempt(key: string, pending: { value: V | undefined }, begin: () => Promise<boolean>): Promise<void> {
     this.#pending.set(key, pending);
     try {
-      await written;
+      await begin();
     } catch (error) {
       this.#logger.warn({ err: error }, 'the cache index cannot be written');
     }
     if (this.#pending.get(key) === pending) this.#pending.delete(key);
+  }
+
+  /** All that is committed. */
+  entries(): Iterable<{ key: string; value: V }> {
+    return this.#database.getRange({});
   }
 }
 
@@ -66,18 +80,18 @@ export class CacheIndex {
   readonly directory: string;
   readonly #root: RootDatabase;
   /** Content id -> what is on the disk. */
-  readonly contents: IndexTable<ContentRecord>;
+  readonly contents: Table<ContentRecord>;
   /** Object version -> content id. */
-  readonly versions: IndexTable<string>;
+  readonly versions: Table<string>;
   /** Key -> what HEAD said of its version last seen. */
-  readonly attributes: IndexTable<unknown>;
+  readonly attributes: Table<unknown>;
 
   private constructor(directory: string, root: RootDatabase, logger: Logger) {
     this.directory = directory;
     this.#root = root;
-    this.contents = new IndexTable(root.openDB({ name: 'contents' }), logger);
-    this.versions = new IndexTable(root.openDB({ name: 'versions' }), logger);
-    this.attributes = new IndexTable(root.openDB({ name: 'attributes' }), logger);
+    this.contents = new Table(root.openDB({ name: 'contents' }), logger);
+    this.versions = new Table(root.openDB({ name: 'versions' }), logger);
+    this.attributes = new Table(root.openDB({ name: 'attributes' }), logger);
   }
 
   static open(cacheDirectory: string, logger: Logger): CacheIndex {
@@ -100,6 +114,7 @@ export class CacheIndex {
   }
 
   async close(): Promise<void> {
+    await Promise.all([this.contents.close(), this.versions.close(), this.attributes.close()]);
     await this.#root.committed;
     await this.#root.close();
   }

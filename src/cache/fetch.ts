@@ -19,6 +19,8 @@ export class Fetch {
   #front: number;
   #waiters: Waiter[] = [];
   #error: unknown;
+  /** Where the bytes are asked; the content may be elsewhere by the time the answer comes. */
+  origin: { readonly key: string; readonly etag: string } | undefined;
   /** When nobody needs the rest, it is ended. */
   readonly abort = new AbortController();
 

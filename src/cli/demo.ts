@@ -80,6 +80,8 @@ function settingsFor(endpoint: string, directory: string): Settings {
       ['state-dir', join(directory, 'state')],
       ['cache-dir', join(directory, 'cache')],
       ['foreground', 'true'],
+      // People look at the bucket from both sides here.
+      ['metadata-ttl', '1s'],
       ['log-level', 'warn'],
     ]),
     mountWords: new Map(),

@@ -88,6 +88,8 @@ export class Inode {
   uploadFailure = 0;
   /** An open that asks the store which version stands; others that come meanwhile share it. Monotonic time (ms). */
   revalidation: { readonly begunAt: number; readonly done: Promise<void> } | undefined;
+  /** It is about to lose its name (unlink, or a rename over it): whoever opens it waits, and looks the name up again. */
+  leaving: Promise<void> | undefined;
   readonly mutex = new Mutex();
 
   constructor(nodeid: number, ino: number, name: string, attributes: InodeAttributes, checkedAt: number) {

@@ -1,7 +1,7 @@
 /**
  * How what the store says of an object becomes an inode. A new version under a known name changes the inode in place
- * while nobody has it open; while somebody has, the name gets a new inode and the old one keeps its version. What this
- * mount is writing is never replaced by what somebody else wrote: that is found out, and kept beside it, at the upload.
+ * while neither the kernel nor a handle has it; otherwise the name gets a new inode and the old one keeps its version,
+ * because the kernel goes on believing the size it was told. What this mount is writing is never replaced by what somebody else wrote: that is found out, and kept beside it, at the upload.
  */
 import type { KnownObject, ListedVersion } from '../cache/attribute-store.js';
 import type { ListedEntry } from '../cache/listing-cache.js';
@@ -77,7 +77,9 @@ export function adoptFile(
   askedAt: number,
 ): Inode {
   const known = parent.directory?.children.get(name);
-  if (known !== undefined && (known.dirty || known.staged !== undefined)) return known;
+  if (known !== undefined && (known.dirty || known.staged !== undefined || known.leaving !== undefined)) return known;
+  // The store was asked before this mount wrote, renamed or learnt what it knows now.
+  if (known?.version !== undefined && known.directory === undefined && askedAt < known.checkedAt) return known;
   if (known?.version !== undefined && known.directory === undefined && sameVersion(known.version, version)) {
     return refresh(volume, known, version, info, askedAt);
   }
@@ -88,6 +90,7 @@ export function adoptFile(
     known !== undefined &&
     known.directory === undefined &&
     known.handles === 0 &&
+    known.nlookup === 0 &&
     known.type === (attributes.mode & S_IFMT)
   ) {
     known.attributes = attributes;

@@ -85,10 +85,10 @@ function copyableRuns(input: PlanInput): Extent[] {
   return runs;
 }
 
-/** Equal shares, so that no part but the object's last can fall below the smallest size. */
+/** Equal shares, and fewer, larger ones where they would fall below the smallest size: two halves of 9 MB are too small. */
 function split(parts: PlannedPart[], kind: PlannedPart['kind'], start: number, end: number, partBytes: number): void {
   const bytes = end - start;
-  const count = Math.ceil(bytes / partBytes);
+  const count = Math.min(Math.ceil(bytes / partBytes), Math.max(1, Math.floor(bytes / MIN_PART_BYTES)));
   const edge = (i: number): number => start + Math.floor((bytes * i) / count);
   for (let i = 0; i < count; i++) parts.push({ kind, start: edge(i), end: edge(i + 1) });
 }

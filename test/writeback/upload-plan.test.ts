@@ -23,6 +23,13 @@ t.test('a small file is one PUT', async (t) => {
   t.same(plan, { kind: 'put', size: 100 });
 });
 
+t.test('a file between one and two parts is not cut into parts that are too small', async (t) => {
+  const size = 9_000_000;
+  const written = ExtentMap.from([{ start: 0, end: size }]);
+  const plan = planUpload({ size, written, baseBytes: 0, baseObjectBytes: 0, partBytes: DEFAULT_PART_BYTES });
+  t.same(plan, { kind: 'multipart', size, parts: [{ kind: 'send', start: 0, end: size }] });
+});
+
 t.test('one byte in the middle of 10 GiB sends a few MiB', async (t) => {
   const size = 10 * GiB;
   const plan = planUpload({
@@ -45,7 +52,7 @@ t.test('no object is larger than S3 allows', async (t) => {
 
 t.test('every plan covers the file once within the rules of S3', async (t) => {
   const input = fc.record({
-    size: fc.integer({ min: 0, max: 300 * GiB }),
+    size: fc.oneof(fc.integer({ min: 0, max: 300 * GiB }), fc.integer({ min: 0, max: 40 * MiB })),
     baseShare: fc.double({ min: 0, max: 1.5, noNaN: true }),
     cuts: fc.array(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 1, max: 20 * MiB })), {
       maxLength: 40,

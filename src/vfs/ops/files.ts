@@ -33,7 +33,14 @@ export async function open(
   if (inode.directory !== undefined) throw new FsError(errno.EISDIR, inode.path);
   const writes = (flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0;
   if (writes && volume.options.readOnly) throw new FsError(errno.EROFS, inode.path);
-  if (needsRevalidation(volume, inode)) await revalidate(volume, inode, writes, ctx.signal);
+  const named = inode.parent !== undefined;
+  if (inode.leaving !== undefined) await untilAborted(inode.leaving, ctx.signal);
+  if (needsRevalidation(volume, inode)) {
+    await revalidate(volume, inode, writes, ctx.signal);
+    if (inode.leaving !== undefined) await untilAborted(inode.leaving, ctx.signal);
+  }
+  // Its name went meanwhile, and with it what keeps the bytes for handles: the kernel is to look the name up again.
+  if (named && inode.parent === undefined) throw new FsError(errno.ESTALE, inode.path);
   if (inode.info?.archived && (flags & O_TRUNC) === 0) throwArchived(volume, inode);
   if ((flags & O_TRUNC) !== 0) {
     stage(volume, inode, 0);

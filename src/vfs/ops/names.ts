@@ -19,7 +19,21 @@ export async function unlink(volume: Volume, ctx: RequestContext, parentId: numb
   const inode = await resolve(volume, parent, name, ctx.signal);
   if (inode === undefined) return -errno.ENOENT;
   if (inode.directory !== undefined) return -errno.EISDIR;
-  return changing([parent], () => inode.mutex.run(() => remove(volume, parent, inode)));
+  return changing([parent], () => inode.mutex.run(() => leaving(inode, () => remove(volume, parent, inode))));
+}
+
+/** Runs what takes an inode's name away; nobody can open it meanwhile and find its bytes gone afterwards. */
+export async function leaving<T>(inode: Inode, work: () => Promise<T>): Promise<T> {
+  let done = (): void => undefined;
+  inode.leaving = new Promise((resolve) => {
+    done = resolve;
+  });
+  try {
+    return await work();
+  } finally {
+    inode.leaving = undefined;
+    done();
+  }
 }
 
 /** Takes the name away and deletes the object, now or with the last close. */

@@ -33,6 +33,9 @@ function absenceTtl(volume: Volume, parent: Inode, name: string): number {
 
 export function getattr(volume: Volume, ctx: RequestContext, nodeid: number): AttrReply | Promise<AttrReply> {
   const inode = volume.inodes.get(nodeid);
+  // Another inode has its name by now: the kernel is to look that up.
+  if (inode.orphanKey !== undefined && inode.directory === undefined && inode.handles === 0)
+    throw new FsError(errno.ESTALE, inode.path);
   // What is open or unsaved shows what it is here; a directory's attributes live as long as its name.
   if (
     inode.directory !== undefined ||

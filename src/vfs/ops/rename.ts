@@ -13,12 +13,12 @@ import { forEach } from '../hydrate.js';
 import type { Inode } from '../inode.js';
 import { keepDirectory } from '../marker.js';
 import { isNameable, keyFits } from '../name.js';
-import { headIfPresent, resolve, setNameConfirmed } from '../resolve.js';
+import { headIfPresent, resolve, setName, setNameConfirmed } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { changing, frozen } from '../tree-lock.js';
 import { cachedOf, keyOf, prefixOf, type Volume } from '../volume.js';
 import { isEmpty, removeEmpty } from './directories.js';
-import { orphan } from './names.js';
+import { leaving, orphan } from './names.js';
 
 const RENAME_NOREPLACE = 1;
 
@@ -68,21 +68,38 @@ async function renameFile(volume: Volume, move: Move): Promise<number> {
   const { inode, to, name } = move;
   const key = prefixOf(volume, to) + name;
   if (!keyFits(key)) throw new FsError(errno.ENAMETOOLONG, key);
-  return inode.mutex.run(async () => {
-    if (inode.version === undefined) return moveUnsaved(volume, move);
-    if (inode.dirty) await commitLocked(volume, inode);
-    if (move.target !== undefined) await keepForHandles(volume, move.target);
-    const oldKey = keyOf(volume, inode);
-    const reply = await copyFile(volume, move, oldKey, key);
-    await keepDirectory(volume, move.from, inode.name);
+  const { target } = move;
+  if (target === undefined) return inode.mutex.run(() => moveFile(volume, move, key));
+  // An upload of what is replaced ends before, or finds that it has no name any more. Always in one order: two renames
+  // across each other must not wait for each other.
+  const [first, second] = inode.nodeid < target.nodeid ? [inode, target] : [target, inode];
+  return first.mutex.run(() => second.mutex.run(() => leaving(target, () => moveFile(volume, move, key))));
+}
+
+async function moveFile(volume: Volume, move: Move, key: string): Promise<number> {
+  const { inode, from, target } = move;
+  if (inode.version === undefined) return moveUnsaved(volume, move);
+  if (inode.dirty) await commitLocked(volume, inode);
+  if (target !== undefined) await keepForHandles(volume, target);
+  const oldKey = keyOf(volume, inode);
+  const oldName = inode.name;
+  const reply = await copyFile(volume, move, oldKey, key);
+  await keepDirectory(volume, from, oldName);
+  const { version } = inode;
+  volume.cache.store.aliasVersion({ key: oldKey, etag: version.etag }, { key, etag: reply.etag }, version.size);
+  // Readers of its open handles go to the new key before the old one goes.
+  await takeName(volume, move);
+  restamp(volume, inode, key, reply);
+  const sequence = setName(volume, from, oldName, undefined);
+  try {
     await volume.client.delete(oldKey);
-    const { version } = inode;
-    volume.cache.store.aliasVersion({ key: oldKey, etag: version.etag }, { key, etag: reply.etag }, version.size);
-    await takeName(volume, move);
-    restamp(volume, inode, key, reply);
-    volume.attributes.remove(oldKey);
-    return 0;
-  });
+  } catch (error) {
+    from.directory?.overlay.revert(oldName, sequence);
+    throw error;
+  }
+  from.directory?.overlay.confirm(oldName, sequence, volume.clock.monotonic());
+  volume.attributes.remove(oldKey);
+  return 0;
 }
 
 /** Only this mount knows the file: its upload will go to the new name, over what stands there. */
@@ -109,6 +126,9 @@ async function takeName(volume: Volume, move: Move): Promise<void> {
   const { inode, from, to, name, target } = move;
   const oldName = inode.name;
   if (target !== undefined) await orphan(volume, target, keyOf(volume, target));
+  // A look-up that came between the copy and this has an inode of its own for the copy.
+  const other = to.directory?.children.get(name);
+  if (other !== undefined && other !== inode) volume.inodes.detach(other, keyOf(volume, other));
   volume.inodes.move(inode, to, name);
   setNameConfirmed(volume, from, oldName, undefined);
   setNameConfirmed(volume, to, name, inode);
