@@ -9,7 +9,7 @@ import { noKernelMounts, sh, start, until } from '../mount/harness.js';
 import { bucket, getObject, makePlace, type Place, putObject, runIn } from './fixture.js';
 
 const skip = noKernelMounts;
-t.setTimeout(170_000);
+t.setTimeout(400_000);
 /** The tap object of one subtest. */
 type Tap = Pick<typeof t, 'same'>;
 
