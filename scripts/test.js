@@ -5,7 +5,7 @@
  * --tests-only leaves types and lint out: for a second run on another Node.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildAddon, compile } from './build.js';
 import { tellMissing, whatIsMissing } from './preflight.js';
@@ -28,17 +28,6 @@ function testFiles() {
 function lint() {
   const command = [join(root, 'node_modules', '.bin', 'biome'), ['check', '--error-on-warnings']];
   return spawnSync(...command, { cwd: root, stdio: ['ignore', 2, 'inherit'] }).status === 0;
-}
-
-/**
- * tap comes built with plugins that .taprc leaves out, and one of them cannot load this TypeScript; it has to build itself
- * anew once in each node_modules.
- */
-function buildTap() {
-  const built = join(root, 'node_modules', '@tapjs', 'test', 'test-built', 'dist', 'esm', 'index.js');
-  if (!readFileSync(built, 'utf8').includes('@tapjs/typescript')) return true;
-  const tap = join(root, 'node_modules', '.bin', 'tap');
-  return spawnSync(tap, ['build'], { cwd: root, stdio: ['ignore', 2, 'inherit'] }).status === 0;
 }
 
 /** Runs the tests; answers their count. */
@@ -100,10 +89,6 @@ async function main() {
   step(none, 'addon', buildAddon());
   step(none, 'types', compile());
   if (!testsOnly) step(none, 'lint', lint());
-  if (!buildTap()) {
-    fail(none, 'tap build failed');
-    return conclude(none);
-  }
   const count = await runTap(testFiles());
   count.passed += none.passed;
   count.failed += none.failed;
