@@ -7,26 +7,11 @@ import { type Clock, systemClock } from '../clock.js';
 import { crc32 } from './crc32.js';
 import { md5Etag } from './etag.js';
 import { compareKeys } from './key.js';
+import { type StoredAttributes, type StoredObject, storedAttributes } from './memory-object.js';
 import { MemoryUploads } from './memory-uploads.js';
 import type * as api from './object-client.js';
 import { pushAttributes } from './object-headers.js';
 import { S3Error, type S3ErrorKind } from './s3-error.js';
-
-export interface StoredObject {
-  readonly body: Uint8Array;
-  readonly etag: string;
-  readonly lastModified: number;
-  readonly headers: api.ObjectHeaders;
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly tags: ReadonlyArray<readonly [string, string]>;
-}
-
-export type StoredAttributes = Pick<StoredObject, 'headers' | 'metadata' | 'tags'>;
-
-export function storedAttributes(given: api.WriteAttributes): StoredAttributes {
-  const { contentType = 'binary/octet-stream', ...rest } = given.headers ?? {};
-  return { headers: { contentType, ...rest }, metadata: { ...given.metadata }, tags: [...(given.tags ?? [])] };
-}
 
 export class MemoryClient implements api.ObjectClient {
   readonly objects = new Map<string, StoredObject>();

@@ -2,7 +2,8 @@
 import { MAX_PARTS, MIN_PART_BYTES } from '../constants.js';
 import { md5Etag, multipartEtag } from './etag.js';
 import { compareKeys } from './key.js';
-import { type MemoryClient, type StoredAttributes, storedAttributes } from './memory-client.js';
+import type { MemoryClient } from './memory-client.js';
+import { type StoredAttributes, storedAttributes } from './memory-object.js';
 import type * as api from './object-client.js';
 
 interface Upload {

@@ -212,6 +212,7 @@ export interface ObjectClient {
 export interface RequestCounters {
   readonly requests: Readonly<Record<string, number>>;
   readonly retries: number;
+  /** Calls that failed, but for those that only answered a question (absent, unchanged, condition false, aborted). */
   readonly errors: number;
   readonly bytesReceived: number;
   readonly bytesSent: number;

@@ -74,6 +74,9 @@ const transportKinds: Readonly<Record<string, S3ErrorKind>> = {
   aborted: 'Aborted',
 };
 
+/** Kinds that answer a question, and are no fault. */
+const answers: ReadonlySet<S3ErrorKind> = new Set(['NotFound', 'NotModified', 'PreconditionFailed', 'Aborted']);
+
 export class RequestSender {
   endpoint: Endpoint;
   /** Server's clock minus ours (ms), once it had to be corrected. */
@@ -121,7 +124,7 @@ export class RequestSender {
       }
       const delay = state.next(failure.remedy);
       if (delay === undefined || signal?.aborted) {
-        this.errors++;
+        this.#countError(failure.error);
         if (failure.error.kind === 'Unknown') this.#logUnknown(failure.error);
         throw failure.error;
       }
@@ -270,8 +273,11 @@ export class RequestSender {
   }
 
   #final(error: unknown, operation: string, key: string | undefined): S3Error {
+    if (error instanceof S3Error) {
+      this.#countError(error);
+      return error;
+    }
     this.errors++;
-    if (error instanceof S3Error) return error;
     const unknown = new S3Error('Unknown', `${operation}: ${(error as Error).message}`, {
       operation,
       key,
@@ -279,6 +285,10 @@ export class RequestSender {
     });
     this.#logUnknown(unknown);
     return unknown;
+  }
+
+  #countError({ kind }: S3Error): void {
+    if (!answers.has(kind)) this.errors++;
   }
 
   #logUnknown(error: S3Error): void {

@@ -69,11 +69,11 @@ async function renameFile(volume: Volume, move: Move): Promise<number> {
   const key = prefixOf(volume, to) + name;
   if (!keyFits(key)) throw new FsError(errno.ENAMETOOLONG, key);
   const { target } = move;
-  return inode.mutex.run(() => {
-    if (target === undefined) return moveFile(volume, move, key);
-    // An upload of what is replaced ends before, or finds that it has no name any more.
-    return target.mutex.run(() => leaving(target, () => moveFile(volume, move, key)));
-  });
+  if (target === undefined) return inode.mutex.run(() => moveFile(volume, move, key));
+  // An upload of what is replaced ends before, or finds that it has no name any more. Always in one order: two renames
+  // across each other must not wait for each other.
+  const [first, second] = inode.nodeid < target.nodeid ? [inode, target] : [target, inode];
+  return first.mutex.run(() => second.mutex.run(() => leaving(target, () => moveFile(volume, move, key))));
 }
 
 async function moveFile(volume: Volume, move: Move, key: string): Promise<number> {

@@ -1,0 +1,65 @@
+/**
+ * Counts what tests said, from raw TAP: an assertion is one, a subtest is only the sum of its own, and one that failed
+ * without a failed assertion (a plan not kept, a time limit, a crash) counts as a failure itself.
+ */
+import { Parser } from 'tap-parser';
+
+/**
+ * @typedef {{ passed: number, failed: number, skipped: number, failures: string[], skips: string[] }} Count
+ */
+
+/** @returns {Count} */
+export function emptyCount() {
+  return { passed: 0, failed: 0, skipped: 0, failures: [], skips: [] };
+}
+
+/** What follows the name of a failure: the diagnostics, as they were printed. */
+function details({ diag }) {
+  if (!diag) return '';
+  const { stack: _stack, ...shown } = diag;
+  return `\n${JSON.stringify(shown, undefined, 2).slice(0, 4000)}`.replaceAll('\n', '\n      ');
+}
+
+/** Reads one level; answers how many failures it has seen so far, in it and below. */
+function watch(parser, count, path, onFile) {
+  let failures = 0;
+  let below;
+  parser.on('child', (child) => {
+    below = watch(child, count, [...path, child.name], undefined);
+  });
+  parser.on('assert', (result) => {
+    const inside = below;
+    below = undefined;
+    const name = [...path, result.name].join(' > ');
+    if (inside !== undefined) {
+      failures += inside();
+      if (path.length === 0) onFile?.(result);
+      if (result.ok || inside() > 0) return;
+    }
+    if (result.skip) {
+      count.skipped += 1;
+      count.skips.push(typeof result.skip === 'string' ? `${name}: ${result.skip}` : name);
+    } else if (result.ok || result.todo) count.passed += 1;
+    else {
+      failures += 1;
+      count.failed += 1;
+      count.failures.push(name + details(result));
+    }
+  });
+  return () => failures;
+}
+
+/**
+ * @param {(result: { ok: boolean, name: string, time: number | null }) => void} [onFile] told of each file at its end
+ * @returns {{ parser: Parser, count: Count }} write the TAP to the parser
+ */
+export function countTap(onFile) {
+  const count = emptyCount();
+  const parser = new Parser();
+  watch(parser, count, [], onFile);
+  parser.on('bailout', (reason) => {
+    count.failed += 1;
+    count.failures.push(`bailed out: ${reason}`);
+  });
+  return { parser, count };
+}

@@ -1,0 +1,100 @@
+/**
+ * `npm test [-- NAME...]`: sets itself up, then types, lint, and all tests that need no network (or those whose path
+ * contains a NAME). The last line is `N passed, N failed`. With CI=true whatever was skipped has failed.
+ *
+ * --tests-only leaves types and lint out: for a second run on another Node.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { buildAddon, compile } from './build.js';
+import { tellMissing, whatIsMissing } from './preflight.js';
+import { installDependencies, root } from './set-up.js';
+
+const arguments_ = process.argv.slice(2);
+const testsOnly = arguments_.includes('--tests-only');
+const wanted = arguments_.filter((one) => !one.startsWith('--'));
+/** A test file that says nothing for so long (seconds) is ended. */
+const FILE_LIMIT_S = 180;
+
+function testFiles() {
+  const files = readdirSync(join(root, 'test'), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+    .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)));
+  const chosen = wanted.length === 0 ? files : files.filter((file) => wanted.some((name) => file.includes(name)));
+  return chosen.sort().map((file) => join('dist', file.replace(/\.ts$/, '.js')));
+}
+
+function lint() {
+  const command = [join(root, 'node_modules', '.bin', 'biome'), ['check', '--error-on-warnings']];
+  return spawnSync(...command, { cwd: root, stdio: ['ignore', 2, 'inherit'] }).status === 0;
+}
+
+/** Runs the tests; answers their count. */
+async function runTap(files) {
+  const { countTap } = await import('./tap-count.js');
+  const { parser, count } = countTap((file) => {
+    const seconds = file.time === null ? '' : ` (${(file.time / 1000).toFixed(1)} s)`;
+    console.log(`${file.ok ? 'ok    ' : 'FAILED'} ${file.name.replace(/^dist\//, '').replace(/\.js$/, '')}${seconds}`);
+  });
+  const fixed = ['--disable-coverage', '--allow-empty-coverage', '--reporter=tap', '--jobs=2'];
+  const tap = spawn(join(root, 'node_modules', '.bin', 'tap'), [...fixed, `--timeout=${FILE_LIMIT_S}`, ...files], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, TAP_SNAPSHOT: '0' },
+  });
+  tap.stdout.pipe(parser);
+  const parsed = new Promise((resolve) => parser.on('complete', resolve));
+  const code = await new Promise((resolve) => tap.on('exit', resolve));
+  await parsed;
+  if (code !== 0 && count.failed === 0) fail(count, `tap ended with ${code}`);
+  if (count.passed + count.failed + count.skipped === 0) fail(count, 'no test ran');
+  return count;
+}
+
+function fail(count, line) {
+  count.failed += 1;
+  count.failures.push(line);
+}
+
+/** Counts a step that is no test as one. */
+function step(count, name, ok) {
+  console.log(`${ok ? 'ok    ' : 'FAILED'} ${name}`);
+  if (ok) count.passed += 1;
+  else fail(count, `${name}: see above`);
+}
+
+function conclude(count) {
+  if (process.env.CI === 'true') {
+    for (const name of count.skips) fail(count, `skipped, which counts as failed where CI=true: ${name}`);
+    count.skipped = 0;
+  } else for (const name of count.skips) console.log(`skipped: ${name}`);
+  for (const failure of count.failures) console.log(`\nnot ok: ${failure}`);
+  const skipped = count.skipped === 0 ? '' : `, ${count.skipped} skipped`;
+  console.log(`\n${count.passed} passed, ${count.failed} failed${skipped}`);
+  process.exitCode = count.failed === 0 ? 0 : 1;
+}
+
+async function main() {
+  const { building, mounting } = whatIsMissing();
+  if (building.length + mounting.length > 0) tellMissing([...building, ...mounting]);
+  const none = { passed: 0, failed: 0, skipped: 0, failures: [], skips: [] };
+  if (building.length > 0) {
+    for (const line of building) fail(none, `this system lacks ${line}`);
+    return conclude(none);
+  }
+  if (!installDependencies()) {
+    fail(none, 'npm ci failed');
+    return conclude(none);
+  }
+  step(none, 'addon', buildAddon());
+  step(none, 'types', compile());
+  if (!testsOnly) step(none, 'lint', lint());
+  const count = await runTap(testFiles());
+  count.passed += none.passed;
+  count.failed += none.failed;
+  count.failures.unshift(...none.failures);
+  conclude(count);
+}
+
+await main();

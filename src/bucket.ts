@@ -1,0 +1,76 @@
+/** From settings to a bucket that answers: the client, what it may do, and what the user has to be told about that. */
+import type { Settings } from './config.js';
+import type { Source } from './local/source.js';
+import type { Logger } from './log.js';
+import { createObjectClient, type ObjectClientOptions, tryAnonymous } from './s3/client-config.js';
+import type { ObjectClient } from './s3/object-client.js';
+import type { Probe } from './s3/probe.js';
+import { isS3Error } from './s3/s3-error.js';
+import { startupFailure } from './startup-failure.js';
+
+export interface Bucket {
+  readonly client: ObjectClient;
+  readonly probe: Probe;
+  /** For the user, one line each. */
+  readonly notices: readonly string[];
+}
+
+export function clientOptionsOf(source: Source, settings: Settings): ObjectClientOptions {
+  return {
+    bucket: source.bucket,
+    region: settings.region,
+    endpoint: settings.endpointUrl,
+    profile: settings.profile,
+    noSignRequest: settings.noSignRequest,
+    maxConnections: settings.maxConnections,
+    ioTimeoutMs: settings.ioTimeout,
+    requestPayer: settings.requestPayer,
+    sse: settings.sse,
+    sseKmsKeyId: settings.sseKmsKeyId,
+    cannedAcl: settings.cannedAcl,
+  };
+}
+
+/** None are configured anywhere; credentials that are configured and fail are another matter, and are told. */
+function noneConfigured(error: unknown): boolean {
+  return isS3Error(error, 'Credentials') && /could not load credentials from any providers/i.test(error.message);
+}
+
+async function connect(source: Source, settings: Settings, logger: Logger): Promise<Bucket> {
+  const options = clientOptionsOf(source, settings);
+  let client: Awaited<ReturnType<typeof createObjectClient>>;
+  try {
+    client = await createObjectClient(options, logger);
+  } catch (error) {
+    const open = noneConfigured(error) ? await tryAnonymous(options, source.prefix, logger) : undefined;
+    if (open === undefined) throw error;
+    return { ...open, notices: ['no credentials were found; the bucket is public and is mounted without any'] };
+  }
+  try {
+    return { client, probe: await client.probe(source.prefix), notices: [] };
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+/**
+ * Rejects with StartupFailure. Where only listing is denied to credentials that are known, single objects may still be
+ * readable and writable, so the mount goes on and says what it cannot see; without credentials nothing is left to hope for.
+ */
+export async function openBucket(source: Source, settings: Settings, logger: Logger): Promise<Bucket> {
+  let bucket: Bucket;
+  try {
+    bucket = await connect(source, settings, logger);
+  } catch (error) {
+    throw startupFailure(error);
+  }
+  const { probe } = bucket;
+  if (probe.canList) return bucket;
+  if (probe.anonymous) {
+    await bucket.client.close();
+    throw startupFailure(probe.denied);
+  }
+  const blind = `s3:ListBucket is denied on ${source.bucket}: ls shows nothing, and only objects whose names are known can be used`;
+  return { ...bucket, notices: [...bucket.notices, blind] };
+}

@@ -1,0 +1,68 @@
+/**
+ * `pailfs umount`: asks the daemon, which uploads first and then unmounts; where there is none any more, takes away what
+ * it left.
+ */
+import { rmSync } from 'node:fs';
+import type { Settings } from '../config.js';
+import { ask, NoDaemonError } from '../control/client.js';
+import type { ControlAnswer } from '../control/messages.js';
+import { socketPath } from '../control/socket-path.js';
+import { type ExitCode, exitCode } from '../exit-code.js';
+import { baseDirectories } from '../local/directories.js';
+import { clearDead, lifeOf, resolvePlace } from '../local/mountpoint.js';
+import { StartupFailure } from '../startup-failure.js';
+import { say, sizeText } from './say.js';
+
+export interface UmountArguments {
+  readonly mountpoint: string;
+  readonly lazy: boolean;
+  readonly timeoutMs?: number;
+  readonly settings: Settings;
+}
+
+function progressLine(): (progress: { files: number; bytes: number }) => void {
+  let before = '';
+  return ({ files, bytes }) => {
+    const line = `uploading: ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)} left`;
+    if (line !== before && files > 0) say(line);
+    before = line;
+  };
+}
+
+function conclude(answer: ControlAnswer): ExitCode {
+  if ('failed' in answer) throw new StartupFailure(answer.failed.exitCode as ExitCode, answer.failed.line);
+  if ('done' in answer && answer.done.notice !== undefined) say(answer.done.notice);
+  return exitCode.ok;
+}
+
+/** Nobody answers at the socket: what stands there is dead, or not ours to ask. */
+async function withoutDaemon(place: string, socket: string, lazy: boolean): Promise<ExitCode> {
+  const life = await lifeOf(place);
+  if (life === 'none') throw new StartupFailure(exitCode.notMounted, `no bucket is mounted on ${place}`);
+  if (life === 'dead') {
+    await clearDead(place);
+    rmSync(socket, { force: true });
+    say(`${place}: its daemon was gone; the dead mount was cleared`);
+    return exitCode.ok;
+  }
+  if (life === 'stuck' && !lazy) {
+    throw new StartupFailure(exitCode.mountpointBusy, `${place} does not answer: use --lazy to detach it`);
+  }
+  const { unmount } = await import('../fuse/mount.js');
+  await unmount(place, { lazy });
+  say(`${place}: its daemon does not answer here; it was unmounted, and the daemon uploads what is left by itself`);
+  return exitCode.ok;
+}
+
+export async function runUmount({ mountpoint, lazy, timeoutMs, settings }: UmountArguments): Promise<ExitCode> {
+  const place = await resolvePlace(mountpoint);
+  const { runtime } = baseDirectories(settings, process.env, process.geteuid!());
+  const socket = socketPath(runtime, place);
+  try {
+    const options = { onProgress: progressLine(), untilEnd: !lazy };
+    return conclude(await ask(socket, { ask: 'umount', lazy, timeoutMs }, options));
+  } catch (error) {
+    if (!(error instanceof NoDaemonError)) throw error;
+    return withoutDaemon(place, socket, lazy);
+  }
+}

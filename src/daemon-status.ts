@@ -1,0 +1,57 @@
+/** What a daemon tells of itself: collected from its parts when somebody asks, and free of anything secret. */
+import type { Bucket } from './bucket.js';
+import { systemClock } from './clock.js';
+import type { Settings } from './config.js';
+import type { DaemonStatus } from './control/messages.js';
+import type { Mounted } from './fuse/kernel-driver.js';
+import type { Source } from './local/source.js';
+import { packageVersion } from './package.js';
+import type { Filesystem } from './vfs/filesystem.js';
+
+export interface StatusParts {
+  readonly settings: Settings;
+  readonly source: Source;
+  readonly bucket: Bucket;
+  readonly directories: { readonly state: string; readonly cache: string };
+  readonly filesystem: Filesystem;
+  readonly mounted: Mounted;
+  /** Of the monotonic clock (ms). */
+  readonly startedAt: number;
+}
+
+const version = packageVersion();
+
+export function daemonStatus(parts: StatusParts): DaemonStatus {
+  const { settings, source, bucket, directories, mounted } = parts;
+  const { cache, openFiles, openDirectories, inodes, dirty, conflicts, unnameableKeys } = parts.filesystem.status();
+  const { operations, notifications } = mounted.stats();
+  const { requests, retries, errors, bytesReceived, bytesSent } = bucket.client.counters;
+  const memory = process.memoryUsage();
+  return {
+    version,
+    pid: process.pid,
+    bucket: source.bucket,
+    prefix: source.prefix,
+    endpoint: bucket.probe.endpoint,
+    region: bucket.probe.region,
+    anonymous: bucket.probe.anonymous,
+    mountpoint: mounted.mountpoint,
+    driver: settings.driver,
+    privileged: mounted.privileged,
+    readOnly: settings.ro,
+    uptimeSeconds: Math.round((systemClock.monotonic() - parts.startedAt) / 100) / 10,
+    stateDirectory: directories.state,
+    cacheDirectory: directories.cache,
+    requests: { byOperation: { ...requests }, retries, errors, bytesReceived, bytesSent },
+    operations: Object.fromEntries(Object.entries(operations).filter(([, { count }]) => count > 0)),
+    cache,
+    openFiles,
+    openDirectories,
+    inodes,
+    dirty,
+    conflicts,
+    unnameableKeys,
+    notificationsDropped: notifications.dropped,
+    memory: { rssBytes: memory.rss, heapBytes: memory.heapUsed, externalBytes: memory.external },
+  };
+}

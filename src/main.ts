@@ -1,0 +1,200 @@
+/**
+ * The composition root: from settings to a mount that stands. The order is such that whatever can be wrong is found
+ * before the kernel hears of anything: places, bucket, directories, lock; then the filesystem, the mount, and the control
+ * socket.
+ */
+import { readdirSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type Bucket, openBucket } from './bucket.js';
+import { systemClock } from './clock.js';
+import type { Settings } from './config.js';
+import { startControlServer } from './control/server.js';
+import { socketPath } from './control/socket-path.js';
+import { Daemon } from './daemon.js';
+import { daemonStatus } from './daemon-status.js';
+import { exitCode } from './exit-code.js';
+import { type Mounted, mountKernel } from './fuse/kernel-driver.js';
+import { native } from './fuse/native.js';
+import { type Bases, baseDirectories, mountId, privateDirectory, refuseInside } from './local/directories.js';
+import { prepareMountpoint } from './local/mountpoint.js';
+import { parseSource, type Source } from './local/source.js';
+import { lockState } from './local/state-lock.js';
+import type { Logger } from './log.js';
+import { StartupFailure, startupFailure } from './startup-failure.js';
+import { type Filesystem, openFilesystem } from './vfs/filesystem.js';
+
+export interface MountRequest {
+  readonly source: string;
+  readonly mountpoint: string;
+  readonly settings: Settings;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+  /** Called right before the kernel is asked to mount: from then on the process must not simply exit. */
+  readonly onMounting?: () => void;
+}
+
+export interface Started {
+  readonly daemon: Daemon;
+  /** Resolved. */
+  readonly mountpoint: string;
+  /** For the user, one line each. */
+  readonly notices: readonly string[];
+}
+
+interface Directories {
+  readonly state: string;
+  readonly cache: string;
+  readonly runtime: string;
+}
+
+/** What is undone, last first, when a later step fails. */
+class Undo {
+  readonly #steps: Array<() => void | Promise<void>> = [];
+
+  add(step: () => void | Promise<void>): void {
+    this.#steps.push(step);
+  }
+
+  async run(log: Logger): Promise<void> {
+    for (const step of this.#steps.splice(0).reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        log.error({ err: error }, 'cleaning up failed');
+      }
+    }
+  }
+}
+
+function refuseBeforehand(settings: Settings, bases: Bases, place: string): void {
+  native();
+  refuseInside(bases.state, place, 'state-dir');
+  refuseInside(bases.cache, place, 'cache-dir');
+  refuseInside(bases.runtime, place, 'runtime-dir');
+  if (settings.logFile !== undefined) refuseInside(settings.logFile, place, 'log-file');
+  if ((settings.suid || settings.dev) && process.geteuid?.() !== 0) {
+    throw new StartupFailure(exitCode.usage, 'suid and dev are for root: leave them away, or mount as root');
+  }
+}
+
+function makeDirectories(bases: Bases, id: string): Directories {
+  return {
+    state: privateDirectory(join(bases.state, id)),
+    cache: privateDirectory(join(bases.cache, id)),
+    runtime: privateDirectory(bases.runtime),
+  };
+}
+
+/** Files of a daemon that ended before it had uploaded them. Nothing here knows their names any more, so they stay. */
+function leftBehind(stagedDirectory: string): number {
+  try {
+    return readdirSync(stagedDirectory).length;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    throw error;
+  }
+}
+
+function filesystemOf(request: MountRequest, source: Source, bucket: Bucket, at: Directories): Promise<Filesystem> {
+  const { settings, log } = request;
+  return openFilesystem({
+    client: bucket.client,
+    clock: systemClock,
+    logger: log,
+    prefix: source.prefix,
+    bucket: source.bucket,
+    readOnly: settings.ro,
+    metadataTtlMs: settings.metadataTtl,
+    openTtlMs: settings.openTtl,
+    negativeTtlMs: settings.negativeTtl,
+    attributes: settings.attributes,
+    partBytes: settings.partSize,
+    memoryLimitBytes: settings.memoryLimit,
+    uid: settings.uid ?? process.getuid!(),
+    gid: settings.gid ?? process.getgid!(),
+    fileMode: settings.fileMode & ~settings.umask,
+    directoryMode: settings.dirMode & ~settings.umask,
+    canList: bucket.probe.canList,
+    host: hostname(),
+    stateDirectory: at.state,
+    cacheDirectory: at.cache,
+    cacheBytes: settings.cacheSize,
+  });
+}
+
+function mountOf(request: MountRequest, source: Source, place: string, filesystem: Filesystem): Promise<Mounted> {
+  const { settings, log } = request;
+  request.onMounting?.();
+  return mountKernel(filesystem, {
+    mountpoint: place,
+    fsname: source.url,
+    readOnly: settings.ro,
+    allowOther: settings.allowOther,
+    // Modes and owners mean something: the kernel checks them, also against the user who mounted.
+    defaultPermissions: true,
+    suid: settings.suid,
+    dev: settings.dev,
+    noExec: settings.noexec,
+    log,
+  });
+}
+
+/** Rejects with StartupFailure, and leaves nothing behind then. */
+export async function startDaemon(request: MountRequest): Promise<Started> {
+  const undo = new Undo();
+  try {
+    return await start(request, undo);
+  } catch (error) {
+    await undo.run(request.log);
+    throw startupFailure(error);
+  }
+}
+
+async function start(request: MountRequest, undo: Undo): Promise<Started> {
+  const { settings, log, env } = request;
+  const source = parseSource(request.source);
+  const { place, cleared } = await prepareMountpoint(request.mountpoint);
+  if (cleared) log.warn({ mountpoint: place }, 'the dead mount of a daemon that was killed was cleared');
+  const bases = baseDirectories(settings, env, process.geteuid!());
+  refuseBeforehand(settings, bases, place);
+  const bucket = await openBucket(source, settings, log);
+  undo.add(() => bucket.client.close());
+  const directories = makeDirectories(bases, mountId(source, bucket.probe.endpoint));
+  const lock = lockState(directories.state, place);
+  undo.add(() => lock.release());
+  const notices = [...bucket.notices];
+  const staged = join(directories.state, 'staged');
+  const left = leftBehind(staged);
+  if (left > 0) notices.push(`${left} files that an earlier daemon could not upload lie in ${staged}`);
+  for (const notice of notices) log.warn(notice);
+
+  const filesystem = await filesystemOf(request, source, bucket, directories);
+  undo.add(() => filesystem.close());
+  const mounted = await mountOf(request, source, place, filesystem);
+  undo.add(async () => {
+    await mounted.unmount({ lazy: true });
+    await mounted.closed;
+  });
+  const startedAt = systemClock.monotonic();
+  const parts = { settings, source, bucket, directories, filesystem, mounted, startedAt };
+  // The daemon is made last, so that it is not there to end what a failure of the socket undoes.
+  let daemon: Daemon | undefined;
+  const control = await startControlServer(
+    socketPath(directories.runtime, place),
+    {
+      status: () => daemonStatus(parts),
+      umount: async (asked, tell, gone) => daemon!.umount(asked, tell, gone),
+    },
+    log,
+  );
+  const release = async () => {
+    control.close();
+    await bucket.client.close();
+    lock.release();
+  };
+  daemon = new Daemon({ mounted, filesystem, log, stagedDirectory: staged, release });
+  const { endpoint, region } = bucket.probe;
+  log.info({ source: source.url, mountpoint: place, endpoint, region, privileged: mounted.privileged }, 'mounted');
+  return { daemon, mountpoint: place, notices };
+}
