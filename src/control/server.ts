@@ -26,7 +26,7 @@ export interface ControlHandlers {
 
 export interface ControlServer {
   readonly path: string;
-  /** Stops listening and removes the socket; connections stay until the process ends or `end` is called. */
+  /** Stops listening, removes the socket, and ends the connections: who waits for the end of the daemon learns of it. */
   close(): void;
 }
 
@@ -120,12 +120,21 @@ export async function startControlServer(path: string, handlers: ControlHandlers
     throw new StartupFailure(exitCode.directoryUnusable, line);
   }
   await clearStale(path);
-  const server = createServer((socket) => serve(socket, handlers, log));
+  const open = new Set<Socket>();
+  const server = createServer((socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    serve(socket, handlers, log);
+  });
   server.maxConnections = MAX_CONNECTIONS;
   await listen(server, path);
   server.on('error', (error) => log.error({ err: error }, 'the control socket failed'));
   chmodSync(path, 0o600);
   // The mount keeps the daemon alive, not this.
   server.unref();
-  return { path, close: () => void server.close() };
+  const close = () => {
+    server.close();
+    for (const socket of open) socket.end();
+  };
+  return { path, close };
 }

@@ -9,7 +9,7 @@ import { noKernelMounts, sh, start, until } from '../mount/harness.js';
 import { bucket, getObject, makePlace, type Place, putObject, runIn } from './fixture.js';
 
 const skip = noKernelMounts;
-t.setTimeout(170_000);
+t.setTimeout(400_000);
 /** The tap object of one subtest. */
 type Tap = Pick<typeof t, 'same'>;
 
@@ -259,6 +259,21 @@ t.test('mount(8) through its helper', { skip }, async (t) => {
   const strict = await runIn(place, helper, [`s3://${bucket}`, join(place.directory, 'mnt2'), '-o', 'frobnicate']);
   t.match(strict, { code: exitCode.usage, stderr: /unknown option -o frobnicate/ });
   t.equal((await place.pailfs(['umount', place.mountpoint])).code, 0);
+});
+
+t.test('a line of fstab through mount(8) itself, with the helper where it looks', { skip }, async (t) => {
+  const place = await makePlace(t);
+  await putObject(place, 'roses.txt', 'red\n');
+  // A mount namespace of its own, so that the system's /usr/sbin and mounts stay as they are.
+  const script = `mkdir "$0/sbin"; ln -s "$1" "$0/sbin/mount.fuse.pailfs"; mount --bind "$0/sbin" /usr/sbin
+    echo "s3://${bucket} $0/mnt fuse.pailfs uid=33,file_mode=0600,_netdev,nofail,noauto,x-systemd.automount 0 0" > "$0/fstab"
+    mount -T "$0/fstab" "$0/mnt"; stat -c '%u %a' "$0/mnt/roses.txt"; echo blue > "$0/mnt/violets.txt"; umount "$0/mnt"`;
+  const bin = join(import.meta.dirname, '..', '..', '..', 'bin', 'pailfs.js');
+  const args = ['-m', '--', '/bin/sh', '-ec', script, place.directory, bin];
+  const { code, stdout, stderr } = await runIn(place, 'unshare', args, { timeout: 40_000 });
+  t.same([code, stdout], [0, '33 600\n'], stderr);
+  t.equal(await getObject(place, 'violets.txt'), 'blue\n');
+  await allGone(t, place);
 });
 
 t.test('a public bucket needs no credentials, and says that it uses none', { skip }, async (t) => {

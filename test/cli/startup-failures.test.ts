@@ -11,7 +11,7 @@ import { listen } from '../s3/loopback.js';
 import { bucket, makePlace, type Place, runIn } from './fixture.js';
 
 const skip = noKernelMounts;
-t.setTimeout(170_000);
+t.setTimeout(400_000);
 
 interface Expected {
   readonly code: number;

@@ -55,7 +55,7 @@ t.test('status', async (t) => {
 t.test('umount: progress, and the end of the daemon', async (t) => {
   const asked: unknown[] = [];
   let end = () => {};
-  const { path } = await serve(t, {
+  const { path, server } = await serve(t, {
     umount: async (request, tell, gone) => {
       asked.push(request);
       tell({ progress: { files: 2, bytes: 10 } });
@@ -80,6 +80,8 @@ t.test('umount: progress, and the end of the daemon', async (t) => {
   end();
   const late = Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, 200, 'waits'))]);
   t.equal(await late, 'waits', 'until the connection closes');
+  server.close();
+  t.same(await waiting, { done: { notice: 'soon' } });
 });
 
 t.test('the handler learns when the asker goes away', async (t) => {
