@@ -18,9 +18,12 @@ export const BLOCK_BYTES = 1 * MiB;
 
 /** What an open brings along of the file (bytes): small files need no second request. */
 export const FIRST_FETCH_BYTES = 128 * KiB;
-/** Readahead begins with this (bytes), doubles, and ends at this share of the memory for transfers. */
+/**
+ * Readahead begins with this (bytes), doubles, and ends at this share of the memory for transfers. What was read ahead
+ * must fit the memory for blocks, where it waits for its reader when the disk does not take it.
+ */
 export const READAHEAD_FIRST_BYTES = 1 * MiB;
-export const READAHEAD_SHARE = 0.6;
+export const READAHEAD_SHARE = 0.5;
 /** Largest range of one GET (bytes). */
 export const MAX_FETCH_BYTES = 8 * MiB;
 
@@ -36,12 +39,12 @@ export const PARALLEL_HEADS = 48;
 export const CACHE_SAVE_DELAY_MS = 2_000;
 
 /** How --memory-limit is divided. Sums to 1 (test/constants.test.ts). */
-export const MEMORY_SHARE_DOWNLOADS = 0.3125;
-/** Apart from the downloads: an upload that holds memory may have to download what it sends again. */
-export const MEMORY_SHARE_UPLOADS = 0.3125;
-export const MEMORY_SHARE_BLOCKS = 0.125;
+export const MEMORY_SHARE_TRANSFERS = 0.5;
+export const MEMORY_SHARE_BLOCKS = 0.25;
 export const MEMORY_SHARE_LISTINGS = 0.125;
 export const MEMORY_SHARE_REQUESTS = 0.125;
+/** Of the memory for transfers, what uploads leave to downloads: an upload may wait for the base of its file. */
+export const MEMORY_SHARE_DOWNLOADS = 0.25;
 
 /** Longest name of one path component (bytes), and longest S3 key (bytes). */
 export const MAX_NAME_BYTES = 255;

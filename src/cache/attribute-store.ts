@@ -1,23 +1,25 @@
 /**
  * What HEAD told of object versions, kept so that each version is asked once on a machine: a LIST returns no user
  * metadata. An entry counts for the version with the same key, ETag, size and date (whole seconds). An ETag does not
- * change with the metadata, and a date has one second: so what was learnt within RACY_WINDOW_MS of the date counts for
- * no longer than that, and is asked again.
+ * change with the metadata, and a date has one second: so what was learnt within RACY_WINDOW_MS of the date is asked
+ * again once it is older.
  */
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.js';
 import { RACY_WINDOW_MS } from '../constants.js';
 import type { ObjectInfo } from '../s3/object-client.js';
-import type { CacheIndex, Table } from './cache-index.js';
+import type { CacheIndex } from './cache-index.js';
+import type { IndexTable } from './index-table.js';
 
 /** An object version with all that is known of it. */
 export type KnownObject = Omit<ObjectInfo, 'key'>;
 
 interface Entry {
   readonly info: KnownObject;
-  /** When it was learnt, by our own clock (ms since 1970). */
-  readonly at: number;
   /** Written by this mount: its date is not known, only the server's clock at the answer (`info.date`). */
   readonly written: boolean;
+  /** This machine's clock when it was learnt (ms since 1970): the server's may differ. */
+  readonly at: number;
 }
 
 /** The version of an object as a listing has it. */
@@ -28,13 +30,16 @@ export interface ListedVersion {
   readonly storageClass?: string;
 }
 
+/** Prefixes of which it is remembered whether POSIX metadata were seen. */
+const MAX_LEARNT_PREFIXES = 10_000;
+
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
 export class AttributeStore {
-  readonly #entries: Table<unknown>;
+  readonly #entries: IndexTable<unknown>;
   readonly #clock: Clock;
   /** Prefixes (with their trailing slash) in which an object with, or only objects without, POSIX metadata were seen. */
-  readonly #learnt = new Map<string, boolean>();
+  readonly #learnt = new LRUCache<string, boolean>({ max: MAX_LEARNT_PREFIXES });
 
   constructor(index: CacheIndex, clock: Clock) {
     this.#entries = index.attributes;
@@ -49,8 +54,11 @@ export class AttributeStore {
       return { ...entry.info, lastModified: version.lastModified };
     }
     if (seconds(entry.info.lastModified) !== seconds(version.lastModified)) return undefined;
-    const final = entry.info.date - entry.info.lastModified > RACY_WINDOW_MS;
-    return final || this.#clock.now() - entry.at <= RACY_WINDOW_MS ? entry.info : undefined;
+    const age = entry.info.date - entry.info.lastModified;
+    const elapsed = this.#clock.now() - entry.at;
+    // Not final: good until a change within the same second could have been seen, by the server's clock.
+    const fresh = elapsed >= 0 && age + elapsed <= RACY_WINDOW_MS;
+    return age > RACY_WINDOW_MS || fresh ? entry.info : undefined;
   }
 
   /** Whatever was known last of the key, of any version. */
@@ -59,12 +67,12 @@ export class AttributeStore {
   }
 
   put(key: string, info: KnownObject): void {
-    void this.#entries.put(key, { info, at: this.#clock.now(), written: false } satisfies Entry);
+    void this.#entries.put(key, { info, written: false, at: this.#clock.now() } satisfies Entry);
   }
 
   /** After our own upload or copy; `info.date` is the server's clock at its answer. */
   putWritten(key: string, info: KnownObject): void {
-    void this.#entries.put(key, { info, at: this.#clock.now(), written: true } satisfies Entry);
+    void this.#entries.put(key, { info, written: true, at: this.#clock.now() } satisfies Entry);
   }
 
   remove(key: string): void {

@@ -2,12 +2,16 @@
  * The index of the cache: what lies in the block files, by which object versions it is known, and what was learnt of
  * objects' attributes. An LMDB environment: reads are synchronous and take microseconds. Everything in it can be had
  * from S3 again, so an index that does not open is thrown away and begun anew.
+ *
+ * LMDB maps its file and trusts it: a damaged one can end the process. So the file's two meta pages are looked at before,
+ * and a mark stands beside it until the index was opened and read; a mark found at the start means that it never was.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import { open, type RootDatabase } from 'lmdb';
 import type { Logger } from '../log.js';
 import type { BlockRecord } from './content.js';
+import { IndexTable } from './index-table.js';
 
 export interface ContentRecord {
   readonly size: number;
@@ -15,90 +19,54 @@ export interface ContentRecord {
   /** Milliseconds since 1970. */
   readonly used: number;
   readonly blocks: readonly BlockRecord[];
+  /** The object versions it is known by; see BlockStore.versionKey. */
+  readonly versions: readonly string[];
 }
 
-/**
- * One table. LMDB commits behind: until then the values put stand here, so that a read always sees the last write. A
- * write that fails is logged: it costs asking S3 again, nothing else.
- */
-export class Table<V> {
-  readonly #database: Database<V, string>;
-  readonly #logger: Logger;
-  readonly #pending = new Map<string, { readonly value: V | undefined }>();
-  readonly #writing = new Set<Promise<void>>();
-  #closed = false;
-
-  constructor(database: Database<V, string>, logger: Logger) {
-    this.#database = database;
-    this.#logger = logger;
-  }
-
-  get(key: string): V | undefined {
-    const pending = this.#pending.get(key);
-    return pending === undefined ? this.#database.get(key) : pending.value;
-  }
-
-  put(key: string, value: V): Promise<void> {
-    return this.#write(key, value, () => this.#database.put(key, value));
-  }
-
-  remove(key: string): Promise<void> {
-    return this.#write(key, undefined, () => this.#database.remove(key));
-  }
-
-  /** Takes no more writes, and resolves when those so far are committed: one that LMDB met closed would end the process. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all(this.#writing);
-  }
-
-  async #write(key: string, value: V | undefined, begin: () => Promise<boolean>): Promise<void> {
-    if (this.#closed) return;
-    const done = this.#attempt(key, { value }, begin);
-    this.#writing.add(done);
-    await done;
-    this.#writing.delete(done);
-  }
-
-  async #attempt(key: string, pending: { value: V | undefined }, begin: () => Promise<boolean>): Promise<void> {
-    this.#pending.set(key, pending);
-    try {
-      await begin();
-    } catch (error) {
-      this.#logger.warn({ err: error }, 'the cache index cannot be written');
-    }
-    if (this.#pending.get(key) === pending) this.#pending.delete(key);
-  }
-
-  /** All that is committed. */
-  entries(): Iterable<{ key: string; value: V }> {
-    return this.#database.getRange({});
-  }
-}
+/** mdb.c as npm lmdb builds it: MDB_meta behind the 24 bytes of a page header; mm_magic, and md_pad of its first table. */
+const LMDB_MAGIC = 0xbeefc0de;
+const META_MAGIC_AT = 24;
+const META_PAGE_SIZE_AT = 48;
+const META_BYTES = 64;
 
 export class CacheIndex {
   readonly directory: string;
   readonly #root: RootDatabase;
+  readonly #logger: Logger;
+  #closed: Promise<void> | undefined;
+  #failed = false;
   /** Content id -> what is on the disk. */
-  readonly contents: Table<ContentRecord>;
+  readonly contents: IndexTable<ContentRecord>;
   /** Object version -> content id. */
-  readonly versions: Table<string>;
+  readonly versions: IndexTable<string>;
   /** Key -> what HEAD said of its version last seen. */
-  readonly attributes: Table<unknown>;
+  readonly attributes: IndexTable<unknown>;
 
-  private constructor(directory: string, root: RootDatabase, logger: Logger) {
+  private constructor(directory: string, logger: Logger) {
     this.directory = directory;
-    this.#root = root;
-    this.contents = new Table(root.openDB({ name: 'contents' }), logger);
-    this.versions = new Table(root.openDB({ name: 'versions' }), logger);
-    this.attributes = new Table(root.openDB({ name: 'attributes' }), logger);
+    this.#logger = logger;
+    this.#root = open({ path: directory, maxDbs: 4, noSubdir: false });
+    const onError = (error: unknown): void => this.#onError(error);
+    this.contents = new IndexTable(this.#root.openDB({ name: 'contents' }), onError);
+    this.versions = new IndexTable(this.#root.openDB({ name: 'versions' }), onError);
+    this.attributes = new IndexTable(this.#root.openDB({ name: 'attributes' }), onError);
   }
 
   static open(cacheDirectory: string, logger: Logger): CacheIndex {
     const path = join(cacheDirectory, 'index');
+    const mark = join(cacheDirectory, 'index.opening');
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    const attempt = (): CacheIndex => new CacheIndex(path, open({ path, maxDbs: 4, noSubdir: false }), logger);
+    const attempt = (): CacheIndex => {
+      setMark(mark);
+      const index = new CacheIndex(path, logger);
+      for (const _ of index.contents.entries());
+      for (const _ of index.versions.entries());
+      rmSync(mark, { force: true });
+      return index;
+    };
     try {
+      if (existsSync(mark)) throw new Error('it was not opened completely the last time');
+      checkMeta(join(path, 'data.mdb'));
       return attempt();
     } catch (error) {
       logger.warn({ err: error, path }, 'the cache index does not open and is begun anew');
@@ -108,14 +76,62 @@ export class CacheIndex {
     }
   }
 
-  /** Resolves when everything put so far is committed. */
-  async flush(): Promise<void> {
-    await this.#root.committed;
+  /** One line, however many entries cannot be kept. */
+  #onError(error: unknown): void {
+    if (!this.#failed) this.#logger.warn({ err: error }, 'the cache index cannot be read or written; going on without');
+    this.#failed = true;
   }
 
-  async close(): Promise<void> {
-    await Promise.all([this.contents.close(), this.versions.close(), this.attributes.close()]);
-    await this.#root.committed;
-    await this.#root.close();
+  /** Resolves when everything put so far is committed. */
+  async flush(): Promise<void> {
+    if (this.#closed !== undefined) return;
+    try {
+      await this.#root.committed;
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    for (const table of [this.contents, this.versions, this.attributes]) table.close();
+    try {
+      await this.#root.committed;
+      await this.#root.close();
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+}
+
+/** On a full disk there is no mark, and the index is opened without its protection. */
+function setMark(path: string): void {
+  try {
+    writeFileSync(path, '');
+  } catch {
+    // What matters is said when the index itself cannot be opened.
+  }
+}
+
+/** Throws when the file, if there is one, cannot be an LMDB environment. */
+function checkMeta(path: string): void {
+  if (!existsSync(path)) return;
+  const fd = openSync(path, 'r');
+  try {
+    const bytes = Buffer.alloc(META_BYTES);
+    const count = readSync(fd, bytes, 0, META_BYTES, 0);
+    const page = bytes.readUInt32LE(META_PAGE_SIZE_AT);
+    const second = Buffer.alloc(META_BYTES);
+    const isMeta = (meta: Buffer): boolean => meta.readUInt32LE(META_MAGIC_AT) === LMDB_MAGIC;
+    if (count < META_BYTES || !isMeta(bytes)) throw new Error('not an LMDB file');
+    if (page < 256 || fstatSync(fd).size < 2 * page) throw new Error('the LMDB file is cut');
+    readSync(fd, second, 0, META_BYTES, page);
+    if (!isMeta(second)) throw new Error('the second meta page of the LMDB file is damaged');
+  } finally {
+    closeSync(fd);
   }
 }

@@ -2,9 +2,11 @@
  * One cached content: bytes under a local content id that never change, whatever keys and ETags they are known by.
  * This file keeps which pages are on the disk and whether they were checked since the start; block-store.ts does the I/O.
  *
- * Per block of BLOCK_BYTES there is a bitmap of PAGE_BYTES pages and a CRC32 of the block with its invalid pages taken as
- * zeros (and cut at the content's end). A block that was loaded from the index counts only after its CRC was checked.
+ * Per block of BLOCK_BYTES there is a bitmap of PAGE_BYTES pages and a CRC32 of its valid pages, one after the other (of
+ * a full block: of its bytes). A block that was loaded from the index counts only after its CRC was checked, and nothing
+ * is added to it before.
  */
+import { crc32 } from 'node:zlib';
 import { BLOCK_BYTES, PAGE_BYTES } from '../constants.js';
 
 const PAGES = BLOCK_BYTES / PAGE_BYTES;
@@ -17,6 +19,10 @@ export interface BlockState {
   crc?: number;
   /** Checked against its CRC since the start, or written since. */
   verified: boolean;
+  /** The check under way. */
+  verifying?: Promise<boolean>;
+  /** Counts markings, so that a CRC computed meanwhile is known to be of an older state. */
+  changes: number;
 }
 
 /** As kept in the index: [block, bits as bytes, crc]. */
@@ -27,20 +33,31 @@ export class Content {
   /** Bytes of the content. */
   readonly size: number;
   readonly blocks = new Map<number, BlockState>();
+  /** The object versions it is known by, oldest first; see BlockStore.versionKey. */
+  readonly versions = new Set<string>();
   /** Valid bytes on the disk, in whole pages. */
   diskBytes = 0;
   /** Handles and operations that need the file to stay. */
   pins = 0;
   fd: number | undefined;
+  /** There is, or may be, a file. */
+  hasFile = false;
   /** Changed since the index last knew. */
   dirty = false;
   evicted = false;
-  /** When the index last noted that it was used (ms since 1970). */
+  /** When it was last acquired or released, and what the index knows of that (ms since 1970). */
+  used = 0;
   savedUse = 0;
 
   constructor(id: string, size: number) {
     this.id = id;
     this.size = size;
+  }
+
+  /** Whether its bytes are those of an object version with this ETag. */
+  knows(etag: string): boolean {
+    for (const version of this.versions) if (version.startsWith(`${etag}\n`)) return true;
+    return false;
   }
 
   blockLength(block: number): number {
@@ -80,7 +97,7 @@ export class Content {
       const block = Math.floor(page / PAGES);
       let state = this.blocks.get(block);
       if (state === undefined) {
-        state = { bits: new Uint32Array(WORDS), verified: true };
+        state = { bits: new Uint32Array(WORDS), verified: true, changes: 0 };
         this.blocks.set(block, state);
       }
       const bit = page % PAGES;
@@ -88,18 +105,10 @@ export class Content {
       if ((state.bits[bit >>> 5] & mask) !== 0) continue;
       state.bits[bit >>> 5] |= mask;
       state.crc = undefined;
+      state.changes++;
       this.diskBytes += PAGE_BYTES;
       this.dirty = true;
     }
-  }
-
-  /** The bytes of a page run changed in place. */
-  touch(start: number, end: number): void {
-    for (let block = Math.floor(start / BLOCK_BYTES); block * BLOCK_BYTES < end; block++) {
-      const state = this.blocks.get(block);
-      if (state !== undefined) state.crc = undefined;
-    }
-    this.dirty = true;
   }
 
   dropBlock(block: number): void {
@@ -112,14 +121,23 @@ export class Content {
     this.dirty = true;
   }
 
-  /** Zeroes what is not valid in a block's bytes, which makes its CRC independent of what lies in the gaps. */
-  maskInvalid(block: number, bytes: Uint8Array): void {
-    const state = this.blocks.get(block);
-    for (let page = 0; page * PAGE_BYTES < bytes.length; page++) {
-      if (state === undefined || (state.bits[page >>> 5] & (1 << (page & 31))) === 0) {
-        bytes.fill(0, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
-      }
+  /** Nothing of it is on the disk any more. */
+  dropAll(): void {
+    this.blocks.clear();
+    this.diskBytes = 0;
+  }
+
+  /** CRC32 of the valid pages of a block. `bytes`: the whole block, whatever lies in its gaps. */
+  crcOfValid(block: number, bytes: Uint8Array): number {
+    const base = block * BLOCK_BYTES;
+    const end = base + bytes.length;
+    let crc = 0;
+    for (let at = base; at < end; ) {
+      const valid = this.runEnd(at, end, true);
+      if (valid > at) crc = crc32(bytes.subarray(at - base, valid - base), crc);
+      at = this.runEnd(valid, end, false);
     }
+    return crc;
   }
 
   toRecords(): BlockRecord[] {
@@ -133,9 +151,9 @@ export class Content {
 
   loadRecords(records: readonly BlockRecord[]): void {
     for (const [block, bytes, crc] of records) {
-      if (bytes.length !== WORDS * 4 || block * BLOCK_BYTES >= this.size) continue;
+      if (bytes.length !== WORDS * 4 || !(block >= 0) || block * BLOCK_BYTES >= this.size) continue;
       const bits = new Uint32Array(new Uint8Array(bytes).buffer);
-      this.blocks.set(block, { bits, crc, verified: false });
+      this.blocks.set(block, { bits, crc, verified: false, changes: 0 });
       for (const word of bits) for (let rest = word; rest !== 0; rest &= rest - 1) this.diskBytes += PAGE_BYTES;
     }
   }

@@ -15,16 +15,14 @@ export class Fetch {
   readonly end: number;
   /** Buffers cut at multiples of BLOCK_BYTES of the content; together they hold [start, end). */
   readonly pieces: Buffer[] = [];
-  /** The byte behind the last that arrived. */
   #front: number;
   #waiters: Waiter[] = [];
-  #error: unknown;
-  /** Where the bytes are asked; the content may be elsewhere by the time the answer comes. */
-  origin: { readonly key: string; readonly etag: string } | undefined;
-  /** When nobody needs the rest, it is ended. */
-  readonly abort = new AbortController();
+  #failure: { readonly error: unknown } | undefined;
+  /** Ends the request. Readers who give up do not: what was begun is kept for the next one. */
+  readonly abort: AbortController;
 
-  constructor(start: number, end: number) {
+  constructor(start: number, end: number, abort = new AbortController()) {
+    this.abort = abort;
     this.start = start;
     this.end = end;
     this.#front = start;
@@ -33,6 +31,11 @@ export class Fetch {
       this.pieces.push(Buffer.allocUnsafeSlow(next - at));
       at = next;
     }
+  }
+
+  /** The byte behind the last that arrived. */
+  get front(): number {
+    return this.#front;
   }
 
   get bytes(): number {
@@ -46,7 +49,7 @@ export class Fetch {
 
   push(data: Uint8Array): void {
     let from = 0;
-    while (from < data.length) {
+    while (from < data.length && this.#front < this.end) {
       const index = Math.floor(this.#front / BLOCK_BYTES) - Math.floor(this.start / BLOCK_BYTES);
       const piece = this.pieces[index];
       const at = this.#front - this.pieceStart(index);
@@ -59,7 +62,7 @@ export class Fetch {
   }
 
   fail(error: unknown): void {
-    this.#error = error;
+    this.#failure = { error };
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) waiter.reject(error);
@@ -80,7 +83,7 @@ export class Fetch {
   /** Waits until the bytes before `until` are here. Rejects with the fetch's error, or with the signal's reason. */
   wait(until: number, signal?: AbortSignal): Promise<void> {
     if (this.has(until)) return Promise.resolve();
-    if (this.#error !== undefined) return Promise.reject(this.#error);
+    if (this.#failure !== undefined) return Promise.reject(this.#failure.error);
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason);
@@ -90,14 +93,16 @@ export class Fetch {
         this.#waiters = this.#waiters.filter((other) => other !== waiter);
         reject(signal?.reason);
       };
-      const done = (settle: () => void) => (): void => {
-        signal?.removeEventListener('abort', onAbort);
-        settle();
-      };
       const waiter: Waiter = {
         until,
-        resolve: done(resolve),
-        reject: (error) => done(() => reject(error))(),
+        resolve: () => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve();
+        },
+        reject: (error) => {
+          signal?.removeEventListener('abort', onAbort);
+          reject(error);
+        },
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#waiters.push(waiter);

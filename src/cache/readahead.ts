@@ -5,8 +5,10 @@
  */
 import { MiB, READAHEAD_FIRST_BYTES } from '../constants.js';
 
-/** Reads this far from the expected offset still belong to the stream (bytes); covers the kernel's own readahead. */
+/** Reads this far behind the furthest one still belong to the stream (bytes); covers the kernel's own readahead. */
 const SLACK_BYTES = 8 * MiB;
+/** So many reads of one stream may be overtaken by one. In its own lengths: small reads far apart are no stream. */
+const AHEAD_READS = 4;
 
 export interface ReadaheadRange {
   readonly start: number;
@@ -30,10 +32,11 @@ export class Readahead {
     return this.#window;
   }
 
-  /** Notes a read and answers what should be fetched beyond it, if anything. */
+  /** Notes a read and answers what should be fetched beyond it (or from it on), if anything. Asked before the read. */
   onRead(offset: number, length: number, size: number): ReadaheadRange | undefined {
-    const end = offset + length;
-    const inStream = offset <= this.#front + Math.max(length, 128 * 1024) && offset + SLACK_BYTES >= this.#front;
+    const end = Math.min(size, offset + length);
+    const furthest = Math.max(this.#front + AHEAD_READS * length, this.#window > 0 ? this.#ahead : 0);
+    const inStream = offset <= furthest && offset + SLACK_BYTES >= this.#front;
     if (!inStream) {
       this.#window = 0;
       this.#sequentialReads = 0;
@@ -45,8 +48,9 @@ export class Readahead {
     this.#front = end;
     this.#sequentialReads++;
     if (this.#sequentialReads === 1 && offset > 0) return undefined;
-    if (this.#ahead < end) this.#ahead = end;
-    if (this.#window === 0) this.#window = READAHEAD_FIRST_BYTES;
+    // Where nothing was begun for this read either (memory was short), it becomes part of the same large range.
+    if (this.#ahead < offset || this.#window === 0) this.#ahead = this.#window === 0 ? end : offset;
+    if (this.#window === 0) this.#window = Math.min(this.#maxBytes, READAHEAD_FIRST_BYTES);
     const target = Math.min(size, end + this.#window);
     // Ask again only when half the window is used up, so that requests stay large.
     if (this.#ahead - end > this.#window / 2 || target <= this.#ahead) return undefined;
@@ -54,5 +58,12 @@ export class Readahead {
     this.#ahead = target;
     this.#window = Math.min(this.#maxBytes, this.#window * 2);
     return range;
+  }
+
+  /** Only what lies before `at` could be begun; the rest is asked for again with the next read. */
+  heldBack(at: number): void {
+    if (at >= this.#ahead) return;
+    this.#ahead = at;
+    this.#window = Math.max(Math.min(this.#maxBytes, READAHEAD_FIRST_BYTES), this.#window / 2);
   }
 }

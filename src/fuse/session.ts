@@ -239,10 +239,8 @@ export class Session {
   }
 
   #takeBackLookups(call: Call): void {
-    const sink = call.sink;
-    if (!sink) return;
-    call.sink = undefined;
-    for (const nodeid of sink.lookups) this.operations.forget(nodeid, 1);
+    // Emptied, not dropped: the operation of a call that was answered with EINTR goes on adding entries.
+    for (const nodeid of call.sink?.lookups.splice(0) ?? []) this.operations.forget(nodeid, 1);
   }
 
   /** A handle whose number never reached the kernel, so that no RELEASE will come for it. */

@@ -109,7 +109,7 @@ async function send(
       read: (start, end) => readBytes(volume, inode, staged, start, end),
       stillWanted: () => inode.orphanKey === undefined,
     },
-    { client: volume.client, budget: volume.uploads, parallel: PARALLEL_PARTS },
+    { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
   );
 }
 
@@ -313,6 +313,6 @@ export function copyLarge(
   const read = (): Promise<never> => Promise.reject(new Error('a copy sends no bytes'));
   return upload(
     { key, plan, condition, attributes, source, read, stillWanted: () => true },
-    { client: volume.client, budget: volume.uploads, parallel: PARALLEL_PARTS },
+    { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
   );
 }

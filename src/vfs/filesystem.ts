@@ -9,9 +9,8 @@ import { BlockCache, type CacheStatistics } from '../cache/block-cache.js';
 import { BlockStore } from '../cache/block-store.js';
 import { CacheIndex } from '../cache/cache-index.js';
 import { ListingCache } from '../cache/listing-cache.js';
-import { MemoryBudget } from '../cache/memory-budget.js';
 import type { Clock } from '../clock.js';
-import { MEMORY_SHARE_DOWNLOADS, MEMORY_SHARE_UPLOADS, READAHEAD_SHARE } from '../constants.js';
+import { MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE } from '../constants.js';
 import { errnoName } from '../errno.js';
 import type { Operations } from '../fuse/operations.js';
 import type { Logger } from '../log.js';
@@ -90,9 +89,8 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     clock,
     logger,
     inodes: undefined as never,
-    handles: new HandleTable(memoryLimitBytes * MEMORY_SHARE_DOWNLOADS * READAHEAD_SHARE),
+    handles: new HandleTable(memoryLimitBytes * MEMORY_SHARE_TRANSFERS * READAHEAD_SHARE),
     cache: new BlockCache({ client, store, memoryLimitBytes, logger }),
-    uploads: new MemoryBudget(memoryLimitBytes * MEMORY_SHARE_UPLOADS),
     attributes: new AttributeStore(index, clock),
     listings: new ListingCache({
       client,

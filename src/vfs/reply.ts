@@ -30,6 +30,8 @@ export function attrReply(volume: Volume, inode: Inode): AttrReply {
 
 /** Counts as one lookup of the inode: to be sent to the kernel exactly once. */
 export function entryReply(volume: Volume, inode: Inode): EntryReply {
+  // The last close of a handle may have dropped it since it was found.
+  volume.inodes.revive(inode);
   inode.nlookup++;
   return peekEntry(volume, inode);
 }

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { AttributeStore } from '../cache/attribute-store.js';
 import type { BlockCache, CachedFile } from '../cache/block-cache.js';
 import type { ListingCache } from '../cache/listing-cache.js';
-import type { MemoryBudget } from '../cache/memory-budget.js';
 import type { Clock } from '../clock.js';
 import type { Notifier } from '../fuse/operations.js';
 import type { Logger } from '../log.js';
@@ -48,8 +47,6 @@ export interface Volume {
   readonly inodes: InodeTable;
   readonly handles: HandleTable;
   readonly cache: BlockCache;
-  /** Bytes of upload bodies under way. */
-  readonly uploads: MemoryBudget;
   readonly attributes: AttributeStore;
   readonly listings: ListingCache;
   readonly conflicts: Conflict[];

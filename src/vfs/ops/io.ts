@@ -23,9 +23,10 @@ export function read(
   if (staged !== undefined) return explainGone(inode, readStaged(volume, inode, staged, offset, end, ctx.signal));
   const file = cachedOf(volume, inode);
   if (file === undefined) throw new FsError(errno.ESTALE, inode.path);
-  const pieces = volume.cache.read(file, offset, end, ctx.signal);
+  // Before the read, so that what it needs becomes part of one large range.
   const ahead = readahead.onRead(offset, end - offset, inode.size);
-  if (ahead !== undefined) volume.cache.prefetch(file, ahead.start, ahead.end);
+  if (ahead !== undefined) readahead.heldBack(volume.cache.prefetch(file, ahead.start, ahead.end));
+  const pieces = volume.cache.read(file, offset, end, ctx.signal);
   return pieces instanceof Promise ? explainGone(inode, pieces) : pieces;
 }
 
