@@ -19,6 +19,12 @@ export function pread(fd: number, bytes: Uint8Array, position: number): Promise<
   });
 }
 
+/** A write that ended early: so many bytes are in the file. */
+export interface ShortWrite extends NodeJS.ErrnoException {
+  written: number;
+}
+
+/** Rejects with ShortWrite. */
 export function pwrite(fd: number, bytes: Uint8Array, position: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const step = (done: number): void => {
@@ -27,7 +33,7 @@ export function pwrite(fd: number, bytes: Uint8Array, position: number): Promise
         return;
       }
       write(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
-        if (error !== null) reject(error);
+        if (error !== null) reject(Object.assign(error, { written: done }));
         else step(done + count);
       });
     };
