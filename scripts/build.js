@@ -21,8 +21,11 @@ function removeStale(directory) {
 export function compile() {
   removeStale(join(root, 'dist', 'src'));
   removeStale(join(root, 'dist', 'test'));
-  const compiler = join(root, 'node_modules', '.bin', 'tsc');
-  return spawnSync(compiler, ['-p', root], { cwd: root, stdio: ['ignore', 2, 'inherit'] }).status === 0;
+  // Not .bin/tsc, a module without an ending: Node 24 cannot start it where a loader is set, as by a test runner.
+  const compiler = join(root, 'node_modules', 'typescript', 'lib', 'tsc.js');
+  return (
+    spawnSync(process.execPath, [compiler, '-p', root], { cwd: root, stdio: ['ignore', 2, 'inherit'] }).status === 0
+  );
 }
 
 /** The addon; says what went wrong. */

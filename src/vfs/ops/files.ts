@@ -131,7 +131,7 @@ async function revalidateByListing(volume: Volume, inode: Inode): Promise<boolea
   }
   const entry = listing.find(inode.name);
   if (entry === undefined || entry.directory || inode.parent !== parent || inode.dirty) return false;
-  const adopted = adoptFile(volume, parent, inode.name, entry, undefined, listing.startedAt);
+  const adopted = adoptFile(volume, parent, inode.name, entry, entry.info, listing.startedAt);
   mustBe(inode, adopted);
   return inode.info !== undefined;
 }
