@@ -56,8 +56,9 @@ export class AttributeStore {
     if (seconds(entry.info.lastModified) !== seconds(version.lastModified)) return undefined;
     const age = entry.info.date - entry.info.lastModified;
     const elapsed = this.#clock.now() - entry.at;
-    // Not final: good until a change within the same second could have been seen, by the server's clock.
-    const fresh = elapsed >= 0 && age + elapsed <= RACY_WINDOW_MS;
+    // Not final: it counts for a while from when it was told, whatever its age then (whole seconds). If it did not, what
+    // was just asked for a page would not be there when the page is shown.
+    const fresh = elapsed >= 0 && elapsed <= RACY_WINDOW_MS;
     return age > RACY_WINDOW_MS || fresh ? entry.info : undefined;
   }
 

@@ -235,6 +235,9 @@ export async function withBucket(
     await bucket.mount();
     await body(bucket);
     await bucket.unmount();
+  } catch (error) {
+    // What goes wrong when it is taken away must not hide this.
+    t.error(error);
   } finally {
     await bucket.destroy();
     store.client.destroy();

@@ -34,6 +34,9 @@ export interface Daemon {
   readonly mounted: Mounted;
 }
 
+/** How long the kernel and the daemon may take to part; far more than they need, for machines that do much else. */
+const END_MS = 30_000;
+
 const defaults: Omit<VolumeOptions, 'stateDirectory'> = {
   prefix: '',
   bucket: BUCKET,
@@ -119,7 +122,9 @@ export async function quiet(daemon: Daemon, ms = 10_000): Promise<void> {
 export async function endDaemon(daemon: Daemon, options: DaemonOptions): Promise<Record<string, number>> {
   await quiet(daemon);
   await within(10_000, 'unmount', daemon.mounted.unmount());
-  await within(10_000, 'end of the connection', daemon.mounted.closed);
+  await within(END_MS, 'end of the connection', daemon.mounted.closed).catch((error) => {
+    throw new Error(`${error.message}: ${JSON.stringify({ ...leftovers(daemon), ...daemon.mounted.stats() })}`);
+  });
   const left = leftovers(daemon);
   left.staged = readdirSync(join(options.stateDirectory, 'staged')).length;
   await within(10_000, 'close', daemon.filesystem.close());
