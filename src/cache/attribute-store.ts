@@ -61,6 +61,11 @@ export class AttributeStore {
     return age > RACY_WINDOW_MS || fresh ? entry.info : undefined;
   }
 
+  /** Whether what was learnt stays true of its version: a later change of the metadata would show in the date. */
+  isFinal(info: KnownObject): boolean {
+    return info.date - info.lastModified > RACY_WINDOW_MS;
+  }
+
   /** Whatever was known last of the key, of any version. */
   latest(key: string): KnownObject | undefined {
     return (this.#entries.get(key) as Entry | undefined)?.info;

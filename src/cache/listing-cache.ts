@@ -8,6 +8,7 @@ import type { Clock } from '../clock.js';
 import { LIST_PAGE_KEYS, MAX_INDEXED_ENTRIES, MAX_LISTED_ENTRIES } from '../constants.js';
 import { compareKeys } from '../s3/key.js';
 import type { ObjectClient } from '../s3/object-client.js';
+import type { KnownObject } from './attribute-store.js';
 
 export interface ListedFile {
   readonly name: string;
@@ -16,6 +17,8 @@ export interface ListedFile {
   readonly size: number;
   readonly lastModified: number;
   readonly storageClass?: string;
+  /** What was asked of it for this listing and does not count longer (see AttributeStore.isFinal). */
+  info?: KnownObject;
 }
 
 export interface ListedDirectory {

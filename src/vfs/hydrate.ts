@@ -3,7 +3,8 @@
  * is sampled for every ten pages begun; where a sample, or what is already known here, shows POSIX metadata, all unknown
  * entries of the page are asked in parallel. With `full` they always are, with `listing` never.
  */
-import type { ListedEntry, ListingPage } from '../cache/listing-cache.js';
+import type { KnownObject } from '../cache/attribute-store.js';
+import type { ListedEntry, ListedFile, ListingPage } from '../cache/listing-cache.js';
 import { PAGES_PER_SAMPLE, PARALLEL_HEADS } from '../constants.js';
 import { hasPosixMetadata } from './attribute.js';
 import { headIfPresent } from './resolve.js';
@@ -31,6 +32,7 @@ export class Hydrator {
       if (known !== undefined && !volume.attributes.learnt(prefix) && hasPosixMetadata(known.metadata)) {
         volume.attributes.learn(prefix, true);
       }
+      keepForListing(volume, entry, known);
       return known !== undefined;
     }
     const known = volume.attributes.latest(`${prefix}${entry.name}/`);
@@ -43,20 +45,29 @@ export class Hydrator {
     // A page of nothing but directories is sampled by a marker: their modes are kept nowhere else.
     const sample = unknown.find((entry) => !entry.directory) ?? unknown[0];
     this.#samples++;
-    const info = await headIfPresent(volume, keyOf(prefix, sample)).catch(() => undefined);
+    const info = await this.#ask(volume, prefix, sample);
     if (info !== undefined) volume.attributes.learn(prefix, hasPosixMetadata(info.metadata));
     return volume.attributes.learnt(prefix) ?? false;
   }
 
   /** A failed HEAD costs the attributes of that entry, not the listing; it is asked again when it is used. */
-  async #ask(volume: Volume, prefix: string, entry: ListedEntry): Promise<void> {
+  async #ask(volume: Volume, prefix: string, entry: ListedEntry): Promise<KnownObject | undefined> {
     const key = keyOf(prefix, entry);
     try {
-      await headIfPresent(volume, key);
+      const info = await headIfPresent(volume, key);
+      if (!entry.directory && info?.etag === entry.etag && info.size === entry.size)
+        keepForListing(volume, entry, info);
+      return info;
     } catch (error) {
       volume.logger.debug({ err: error, key }, 'an entry could not be hydrated');
+      return undefined;
     }
   }
+}
+
+/** What counts for moments only must not be gone by the time the page is shown. */
+function keepForListing(volume: Volume, entry: ListedFile, info: KnownObject | undefined): void {
+  if (info !== undefined && !volume.attributes.isFinal(info)) entry.info = info;
 }
 
 function keyOf(prefix: string, entry: ListedEntry): string {

@@ -192,5 +192,5 @@ export function adoptDirectory(
 
 export function adoptEntry(volume: Volume, parent: Inode, entry: ListedEntry, askedAt: number): Inode {
   if (entry.directory) return adoptDirectory(volume, parent, entry.name, askedAt);
-  return adoptFile(volume, parent, entry.name, entry, undefined, askedAt);
+  return adoptFile(volume, parent, entry.name, entry, entry.info, askedAt);
 }

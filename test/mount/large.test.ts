@@ -75,7 +75,7 @@ fd = os.open("big", os.O_RDONLY); assert os.pread(fd, 3000, ${GiB} - 1000) == by
 });
 
 t.test('1 GiB in and out', { skip }, async (t) => {
-  const body = async ({ dir, local, server, sh, highestMemory, remount }: Bucket) => {
+  const body = async ({ local, server, sh, highestMemory, remount }: Bucket) => {
     let parts = 0;
     let most = 0;
     // Counts the parts under way by their arrival and the answer that follows the pause.
@@ -106,8 +106,7 @@ t.test('1 GiB in and out', { skip }, async (t) => {
     server.faults.clear();
     await remount({ fresh: true });
     await timed('out', `cp copy ${local}/back`);
-    t.match(await outside(`cmp ${local}/source ${local}/back`, { timeout: 60_000 }), { code: 0 });
-    const sums = await outside(`cksum < ${local}/source; cksum < ${dir}/copy`, { timeout: 60_000 });
+    const sums = await outside(`cksum < ${local}/source; cksum < ${local}/back`, { timeout: 60_000 });
     const [source, copy] = sums.stdout.trim().split('\n');
     t.equal(copy, source, 'checksum');
   };

@@ -266,3 +266,14 @@ t.test('ls -l of 10,000 entries without metadata is 10 LISTs and one HEAD; with 
     t.ok((volume.requests().HeadObject ?? 0) <= 1, 'also after a remount');
   }),
 );
+
+t.test('what a listing asks of objects that were just written is shown, however long the page takes', () =>
+  withVolume(async (volume) => {
+    for (let i = 0; i < 30; i++) await volume.put(`d/${i}`, 'x', { mode: String(0o100600) });
+    // Each HEAD takes longer than what it tells counts.
+    volume.client.add({ method: 'head', action: { kind: 'call', before: () => volume.clock.advance(900) } });
+    for (const name of await volume.list('d', 200)) {
+      t.equal((await volume.entry(`d/${name}`)).attributes.mode, 0o100600, name);
+    }
+  }),
+);

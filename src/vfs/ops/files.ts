@@ -39,8 +39,8 @@ export async function open(
     await revalidate(volume, inode, writes, ctx.signal);
     if (inode.leaving !== undefined) await untilAborted(inode.leaving, ctx.signal);
   }
-  // Its name went meanwhile, and with it what keeps the bytes for handles: the kernel is to look the name up again.
-  if (named && inode.parent === undefined) throw new FsError(errno.ESTALE, inode.path);
+  // Its name went before the open came or meanwhile, and nothing keeps the bytes: the kernel is to look the name up again.
+  if (inode.parent === undefined && (named || inode.handles === 0)) throw new FsError(errno.ESTALE, inode.path);
   if (inode.info?.archived && (flags & O_TRUNC) === 0) throwArchived(volume, inode);
   if ((flags & O_TRUNC) !== 0) {
     stage(volume, inode, 0);
@@ -131,7 +131,7 @@ async function revalidateByListing(volume: Volume, inode: Inode): Promise<boolea
   }
   const entry = listing.find(inode.name);
   if (entry === undefined || entry.directory || inode.parent !== parent || inode.dirty) return false;
-  const adopted = adoptFile(volume, parent, inode.name, entry, undefined, listing.startedAt);
+  const adopted = adoptFile(volume, parent, inode.name, entry, entry.info, listing.startedAt);
   mustBe(inode, adopted);
   return inode.info !== undefined;
 }
