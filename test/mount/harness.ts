@@ -37,6 +37,8 @@ export interface RunOptions {
 }
 
 export const DEFAULT_TIMEOUT_MS = 20_000;
+/** How long after the end of a program its output is waited for. */
+const LAST_WORDS_MS = 2_000;
 
 /** Starts a program and collects what it says. */
 export function start(command: string, args: string[], options: RunOptions = {}) {
@@ -61,10 +63,12 @@ export function start(command: string, args: string[], options: RunOptions = {})
       clearTimeout(timer);
       reject(error);
     });
-    // 'exit', not 'close': a grandchild that hangs in the mount may keep the pipes open.
     child.on('exit', (code, signal) => {
       clearTimeout(timer);
-      setTimeout(() => resolve({ code, signal, stdout, stderr, timedOut }), 5);
+      const settle = (): void => resolve({ code, signal, stdout, stderr, timedOut });
+      // All it said has been read at 'close'; but a grandchild that hangs in the mount may keep the pipes open for good.
+      child.once('close', settle);
+      setTimeout(settle, LAST_WORDS_MS).unref();
     });
   });
   return { child, result };
