@@ -12,5 +12,7 @@ t.jobs = 2;
 t.setTimeout(timeout * files.length);
 for (const file of files) {
   const env = { ...process.env, TAP_TIMEOUT: seconds };
-  t.spawn(process.execPath, ['--enable-source-maps', file], { buffered: true, timeout, env, cwd: process.cwd() }, file);
+  // Without NODE_OPTIONS, in which tap has every Node below it report on itself, also those that run as another user.
+  const command = ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', file];
+  t.spawn('env', command, { buffered: true, timeout, env, cwd: process.cwd() }, file);
 }

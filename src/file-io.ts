@@ -1,5 +1,5 @@
 /** Positioned reads and writes of whole buffers over libuv's thread pool: short counts are continued. */
-import { read, write } from 'node:fs';
+import { read, write, writev } from 'node:fs';
 
 /** Fills `bytes` from `position`; answers how many there were (fewer only at the end of the file). */
 export function pread(fd: number, bytes: Uint8Array, position: number): Promise<number> {
@@ -19,6 +19,12 @@ export function pread(fd: number, bytes: Uint8Array, position: number): Promise<
   });
 }
 
+/** A write that ended early: so many bytes are in the file. */
+export interface ShortWrite extends NodeJS.ErrnoException {
+  written: number;
+}
+
+/** Rejects with ShortWrite. */
 export function pwrite(fd: number, bytes: Uint8Array, position: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const step = (done: number): void => {
@@ -27,10 +33,30 @@ export function pwrite(fd: number, bytes: Uint8Array, position: number): Promise
         return;
       }
       write(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
-        if (error !== null) reject(error);
+        if (error !== null) reject(Object.assign(error, { written: done }));
         else step(done + count);
       });
     };
     step(0);
   });
+}
+
+/** Several pieces, one behind the other, in one hop through the thread pool. */
+export function pwritev(fd: number, pieces: readonly Uint8Array[], position: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    writev(fd, pieces as Uint8Array[], position, (error, count) => {
+      if (error === null) resolve(writeRest(fd, pieces, position, count));
+      else reject(error);
+    });
+  });
+}
+
+/** What writev(2) left over: a disk that becomes full, or more than it takes at once. */
+async function writeRest(fd: number, pieces: readonly Uint8Array[], position: number, done: number): Promise<void> {
+  let start = 0;
+  for (const piece of pieces) {
+    const from = Math.min(piece.length, Math.max(0, done - start));
+    if (from < piece.length) await pwrite(fd, piece.subarray(from), position + start + from);
+    start += piece.length;
+  }
 }

@@ -189,10 +189,11 @@ async function start(request: MountRequest, undo: Undo): Promise<Started> {
     log,
   );
   const release = async () => {
+    control.close();
     await bucket.client.close();
     lock.release();
     // Last: whoever asked for the end sees it when the connection closes.
-    control.close();
+    control.end();
   };
   daemon = new Daemon({ mounted, filesystem, log, stagedDirectory: staged, release });
   const { endpoint, region } = bucket.probe;

@@ -7,7 +7,7 @@ import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { copyFile, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BLOCK_BYTES } from '../constants.js';
-import { pread, pwrite } from '../file-io.js';
+import { pread, pwritev } from '../file-io.js';
 import type { Content } from './content.js';
 
 export class BlockFiles {
@@ -64,11 +64,7 @@ export class BlockFiles {
   }
 
   async write(content: Content, offset: number, pieces: readonly Uint8Array[]): Promise<void> {
-    const fd = this.#open(content);
-    for (const piece of pieces) {
-      await pwrite(fd, piece, offset);
-      offset += piece.length;
-    }
+    await pwritev(this.#open(content), pieces, offset);
   }
 
   /** CRC of what is valid in a block, as it is on the disk. */

@@ -79,11 +79,7 @@ export class BlockStore {
   /** The content of an object version, empty if nothing of it is cached. Pinned: the caller releases it. */
   acquire(key: string, etag: string, size: number): Content {
     const version = BlockStore.versionKey(key, etag, size);
-    let content = this.#table.find(version, size);
-    if (content === undefined) {
-      content = this.#table.create(size);
-      this.#table.name(content, version);
-    }
+    const content = this.#table.find(version, size) ?? this.#table.create(size, version);
     content.pins++;
     content.used = this.#options.clock.now();
     return content;

@@ -39,9 +39,14 @@ export class ContentTable {
     return known;
   }
 
-  create(size: number): Content {
+  /** @param version known to lead to nothing */
+  create(size: number, version?: string): Content {
     const content = new Content(randomBytes(16).toString('hex'), size);
     this.active.set(content.id, content);
+    if (version !== undefined) {
+      content.versions.add(version);
+      this.#named.set(version, content);
+    }
     return content;
   }
 

@@ -7,7 +7,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.js';
 import { LIST_PAGE_KEYS, MAX_INDEXED_ENTRIES, MAX_LISTED_ENTRIES } from '../constants.js';
 import { compareKeys } from '../s3/key.js';
-import type { ObjectClient } from '../s3/object-client.js';
+import type { ListedObject, ListPage, ObjectClient } from '../s3/object-client.js';
 import type { KnownObject } from './attribute-store.js';
 
 export interface ListedFile {
@@ -67,6 +67,7 @@ export class Listing {
   readonly #slots: PageSlot[] = [{ after: '', page: undefined, loading: undefined }];
   #index: Map<string, ListedEntry> | undefined = new Map();
   #complete = false;
+  #entryCount = 0;
   marker: Marker | undefined;
   /** Called when the number of entries in memory changes. */
   onGrow: (() => void) | undefined;
@@ -87,9 +88,7 @@ export class Listing {
   }
 
   get entryCount(): number {
-    let sum = 0;
-    for (const slot of this.#slots) sum += slot.page?.entries.length ?? 0;
-    return sum;
+    return this.#entryCount;
   }
 
   find(name: string): ListedEntry | undefined {
@@ -140,64 +139,101 @@ export class Listing {
   async #request(slot: PageSlot): Promise<ListingPage> {
     const prefix = this.#prefix();
     const startedAt = this.#options.clock.monotonic();
-    const answer = await this.#options.client.list({
-      prefix,
-      delimiter: '/',
-      startAfter: slot.after === '' ? undefined : prefix + slot.after,
-      maxKeys: LIST_PAGE_KEYS,
-    });
-    const objects = answer.objects;
-    const prefixes = answer.prefixes;
-    const merged = mergeByKey(objects, prefixes);
-    const last = answer.nextToken === undefined ? undefined : merged[merged.length - 1];
-    const entries: ListedEntry[] = [];
-    for (const item of merged) {
-      const key = typeof item === 'string' ? item : item.key;
-      if (typeof item !== 'string' && key === prefix) {
-        this.marker = item;
-        continue;
-      }
-      const directory = typeof item === 'string';
-      const name = directory ? key.slice(prefix.length, -1) : key.slice(prefix.length);
-      if (!this.#options.nameable(name)) {
-        this.#options.onUnnameable(key);
-        continue;
-      }
-      entries.push(directory ? { name, directory } : fileEntry(name, item as Exclude<typeof item, string>));
-    }
-    const lastKey = last === undefined ? undefined : (typeof last === 'string' ? last : last.key).slice(prefix.length);
-    const page: ListingPage = { entries, after: slot.after, last: lastKey, startedAt };
+    const until = this.#slots[this.#slots.indexOf(slot) + 1]?.after;
+    const { items, last } = await this.#collect(prefix, slot.after, until);
+    const page: ListingPage = { entries: this.#entries(prefix, items), after: slot.after, last, startedAt };
     await this.#options.hydrate(prefix, page);
     this.#accept(slot, page);
     return page;
   }
 
+  /**
+   * One LIST. More where the answer was empty, or the marker alone, and not the last (S3 may do that), and, of a page that was listed before,
+   * up to the key at which the next one begins: names that came meanwhile must not fall between the two.
+   */
+  async #collect(
+    prefix: string,
+    after: string,
+    until: string | undefined,
+  ): Promise<{ items: Item[]; last: string | undefined }> {
+    const relative = (item: Item): string => keyOfItem(item).slice(prefix.length);
+    const items: Item[] = [];
+    let token: string | undefined;
+    for (;;) {
+      const answer: ListPage = await this.#options.client.list({
+        prefix,
+        delimiter: '/',
+        startAfter: after === '' || token !== undefined ? undefined : prefix + after,
+        token,
+        maxKeys: LIST_PAGE_KEYS,
+      });
+      token = answer.nextToken;
+      const merged = mergeByKey(answer.objects, answer.prefixes);
+      const last = merged.length === 0 ? undefined : relative(merged[merged.length - 1]);
+      for (const item of merged) {
+        const key = relative(item);
+        // Some servers show the prefix once more that the page before ended with.
+        if (after !== '' && compareKeys(key, after) <= 0) continue;
+        if (until === undefined || compareKeys(key, until) <= 0) items.push(item);
+      }
+      if (until !== undefined) {
+        if (token === undefined || (last !== undefined && compareKeys(last, until) >= 0)) return { items, last: until };
+      } else if (token === undefined) return { items, last: undefined };
+      else if (items.length > 0 && last !== '') return { items, last };
+    }
+  }
+
+  #entries(prefix: string, items: readonly Item[]): ListedEntry[] {
+    const entries: ListedEntry[] = [];
+    for (const item of items) {
+      if (typeof item !== 'string' && item.key === prefix) {
+        this.marker = item;
+        continue;
+      }
+      const name = typeof item === 'string' ? item.slice(prefix.length, -1) : item.key.slice(prefix.length);
+      if (!this.#options.nameable(name)) this.#options.onUnnameable(keyOfItem(item));
+      else entries.push(typeof item === 'string' ? { name, directory: true } : fileEntry(name, item));
+    }
+    return entries;
+  }
+
   #accept(slot: PageSlot, page: ListingPage): void {
     slot.page = page;
+    this.#entryCount += page.entries.length;
     const number = this.#slots.indexOf(slot);
     if (number === this.#slots.length - 1) {
       if (page.last === undefined) this.#complete = true;
       else this.#slots.push({ after: page.last, page: undefined, loading: undefined });
-      for (const entry of page.entries) {
-        // A directory keeps a name that an object has too.
-        const other = this.#index?.get(entry.name);
-        if (other?.directory) this.#options.onUnnameable(this.#prefix() + entry.name);
-        else {
-          if (other !== undefined) this.#options.onUnnameable(this.#prefix() + entry.name);
-          this.#index?.set(entry.name, entry);
-        }
-      }
+      for (const entry of page.entries) this.#note(entry);
       if ((this.#index?.size ?? 0) > MAX_INDEXED_ENTRIES) this.#index = undefined;
     }
     if (this.#index === undefined) this.#dropFar(number);
     this.onGrow?.();
   }
 
+  /** A directory keeps a name that an object has too. */
+  #note(entry: ListedEntry): void {
+    const other = this.#index?.get(entry.name);
+    if (other !== undefined && other.directory !== entry.directory) {
+      this.#options.onUnnameable(this.#prefix() + entry.name);
+    }
+    if (!other?.directory) this.#index?.set(entry.name, entry);
+  }
+
   /** Of a directory that is not kept whole, only pages next to the one just loaded stay. */
   #dropFar(number: number): void {
-    for (const [other, slot] of this.#slots.entries()) if (Math.abs(other - number) > 2) slot.page = undefined;
+    for (const [other, slot] of this.#slots.entries()) {
+      if (slot.page === undefined || Math.abs(other - number) <= 2) continue;
+      this.#entryCount -= slot.page.entries.length;
+      slot.page = undefined;
+    }
   }
 }
+
+/** An object, or a prefix. */
+type Item = ListedObject | string;
+
+const keyOfItem = (item: Item): string => (typeof item === 'string' ? item : item.key);
 
 function fileEntry(name: string, object: Omit<ListedFile, 'name' | 'directory'>): ListedFile {
   const { etag, size, lastModified, storageClass } = object;
@@ -205,12 +241,9 @@ function fileEntry(name: string, object: Omit<ListedFile, 'name' | 'directory'>)
 }
 
 /** Objects and prefixes of one page, in the order of their keys. */
-function mergeByKey<T extends { readonly key: string }>(
-  objects: readonly T[],
-  prefixes: readonly string[],
-): Array<T | string> {
+function mergeByKey(objects: readonly ListedObject[], prefixes: readonly string[]): Item[] {
   if (prefixes.length === 0) return [...objects];
-  const merged: Array<T | string> = [];
+  const merged: Item[] = [];
   let next = 0;
   for (const object of objects) {
     while (next < prefixes.length && compareKeys(prefixes[next], object.key) < 0) merged.push(prefixes[next++]);
@@ -247,7 +280,10 @@ export class ListingCache {
   begin(directory: number, prefix: () => string): Listing {
     const listing = new Listing(prefix, this.#options);
     listing.onGrow = () => {
-      if (this.#listings.peek(directory) === listing) this.#listings.set(directory, listing);
+      if (this.#listings.peek(directory) !== listing) return;
+      // The size of a value that is set again is not computed again.
+      this.#listings.delete(directory);
+      this.#listings.set(directory, listing);
     };
     this.#listings.set(directory, listing);
     return listing;

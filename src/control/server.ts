@@ -26,8 +26,10 @@ export interface ControlHandlers {
 
 export interface ControlServer {
   readonly path: string;
-  /** Stops listening, removes the socket, and ends the connections: who waits for the end of the daemon learns of it. */
+  /** Stops listening and removes the socket. */
   close(): void;
+  /** Ends the connections: who waits for the end of the daemon learns of it. */
+  end(): void;
 }
 
 function parseRequest(line: string): ControlRequest | undefined {
@@ -132,9 +134,8 @@ export async function startControlServer(path: string, handlers: ControlHandlers
   chmodSync(path, 0o600);
   // The mount keeps the daemon alive, not this.
   server.unref();
-  const close = () => {
-    server.close();
+  const end = () => {
     for (const socket of open) socket.end();
   };
-  return { path, close };
+  return { path, close: () => void server.close(), end };
 }

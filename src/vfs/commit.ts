@@ -127,6 +127,8 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): P
   const info = noteWritten(volume, inode, key, attributes, reply, size);
   if (inode.parent !== undefined) setNameConfirmed(volume, inode.parent, inode.name, inode);
   if (staged.generation === generation) await settleStaged(volume, inode, staged, info);
+  // Written meanwhile: what was not is from now on taken from the version just uploaded.
+  else dropCached(volume, inode);
 }
 
 /** Uploads over the version the file started from; a target that somebody deleted is written anew. */

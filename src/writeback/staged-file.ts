@@ -6,7 +6,7 @@
 import { closeSync, constants, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { STAGED_SYNC_WRITE_BYTES } from '../constants.js';
-import { pread, pwrite } from '../file-io.js';
+import { pread, pwrite, type ShortWrite } from '../file-io.js';
 import { ExtentMap } from './extent-map.js';
 
 export class StagedFile {
@@ -22,6 +22,7 @@ export class StagedFile {
   /** Reads and writes in the thread pool; the descriptor must outlive them. */
   #busy = 0;
   #closing = false;
+  #truncations = 0;
 
   constructor(path: string, baseBytes: number) {
     this.path = path;
@@ -40,17 +41,36 @@ export class StagedFile {
     return this.baseBytes === 0 || this.written.covers(0, Math.min(this.baseBytes, this.size));
   }
 
-  /** Small writes go to the page cache at once; a hop through the thread pool costs more than they do. */
+  /**
+   * Small writes go to the page cache at once; a hop through the thread pool costs more than they do. Answers how much was
+   * written: less than all only where the disk is full. `data` must not change before.
+   */
   write(offset: number, data: Uint8Array): number | Promise<number> {
     // Counted before and after: an upload that ends in between must not take the file for unchanged.
     this.generation++;
-    if (data.length <= STAGED_SYNC_WRITE_BYTES) {
-      for (let done = 0; done < data.length; ) {
-        done += writeSync(this.fd, data, done, data.length - done, offset + done);
-      }
-      return this.#note(offset, data.length);
+    if (data.length > STAGED_SYNC_WRITE_BYTES) return this.#using(this.#writeBehind(offset, data));
+    let done = 0;
+    try {
+      while (done < data.length) done += writeSync(this.fd, data, done, data.length - done, offset + done);
+    } catch (error) {
+      if (done === 0) throw error;
     }
-    return this.#using(pwrite(this.fd, data, offset)).then(() => this.#note(offset, data.length));
+    return this.#note(offset, done);
+  }
+
+  async #writeBehind(offset: number, data: Uint8Array): Promise<number> {
+    for (;;) {
+      const truncations = this.#truncations;
+      let done = data.length;
+      try {
+        await pwrite(this.fd, data, offset);
+      } catch (error) {
+        done = (error as ShortWrite).written ?? 0;
+        if (done === 0) throw error;
+      }
+      // A truncation may have cut off any part of it: done again, it comes after.
+      if (truncations === this.#truncations) return this.#note(offset, done);
+    }
   }
 
   #using<T>(work: Promise<T>): Promise<T> {
@@ -79,6 +99,7 @@ export class StagedFile {
     this.written.truncate(size);
     this.baseBytes = Math.min(this.baseBytes, size);
     this.size = size;
+    this.#truncations++;
     this.generation++;
   }
 

@@ -85,10 +85,12 @@ function copyableRuns(input: PlanInput): Extent[] {
   return runs;
 }
 
-/** Equal shares, and fewer, larger ones where they would fall below the smallest size: two halves of 9 MB are too small. */
+/** Equal shares, none below the smallest size unless the whole is; so a share may be larger than `partBytes`. */
 function split(parts: PlannedPart[], kind: PlannedPart['kind'], start: number, end: number, partBytes: number): void {
   const bytes = end - start;
   const count = Math.min(Math.ceil(bytes / partBytes), Math.max(1, Math.floor(bytes / MIN_PART_BYTES)));
-  const edge = (i: number): number => start + Math.floor((bytes * i) / count);
+  const share = Math.floor(bytes / count);
+  // Not bytes * i / count, which is no exact number for the largest objects.
+  const edge = (i: number): number => start + share * i + Math.min(i, bytes % count);
   for (let i = 0; i < count; i++) parts.push({ kind, start: edge(i), end: edge(i + 1) });
 }

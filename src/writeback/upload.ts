@@ -82,18 +82,23 @@ async function sendParts(
   const done: UploadedPart[] = new Array(planned.length);
   let next = 0;
   let failure: unknown;
+  // The first failure ends the other parts: their bytes would be thrown away.
+  const abort = new AbortController();
   const worker = async (): Promise<void> => {
-    while (next < planned.length && failure === undefined) {
+    while (next < planned.length && !abort.signal.aborted) {
       const index = next++;
       try {
-        done[index] = await sendPart(input, uploadId, index + 1, planned[index], options);
+        if (!input.stillWanted()) throw new UploadSuperseded(input.key);
+        done[index] = await sendPart(input, uploadId, index + 1, planned[index], options, abort.signal);
       } catch (error) {
-        failure ??= error;
+        if (abort.signal.aborted) return;
+        failure = error;
+        abort.abort();
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(options.parallel, planned.length) }, worker));
-  if (failure !== undefined) throw failure;
+  if (abort.signal.aborted) throw failure;
   return done;
 }
 
@@ -103,6 +108,7 @@ async function sendPart(
   number: number,
   part: PlannedPart,
   options: UploadOptions,
+  signal: AbortSignal,
 ): Promise<UploadedPart> {
   const { client, budget } = options;
   const bytes = part.end - part.start;
@@ -113,11 +119,12 @@ async function sendPart(
       start: part.start,
       end: part.end,
       sourceIfMatch: etag,
+      signal,
     });
   }
-  await budget.reserve(bytes);
+  await budget.reserve(bytes, signal);
   try {
-    return await client.uploadPart(input.key, uploadId, number, await input.read(part.start, part.end));
+    return await client.uploadPart(input.key, uploadId, number, await input.read(part.start, part.end), { signal });
   } finally {
     budget.release(bytes);
   }

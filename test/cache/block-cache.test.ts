@@ -104,12 +104,12 @@ t.test('who gave up opening does not fail those who read what it brings', async 
 });
 
 t.test('random 4 KiB reads move little more than they ask for', async (t) => {
-  const { memory, client, source, bytes } = await withObject(content(64 * MiB));
+  const { memory, client, source, bytes } = await withObject(content(48 * MiB));
   const { cache } = await openCache(t, client);
   const file = cache.acquire(source, bytes.length);
   const readahead = new Readahead(READAHEAD_SHARE * 32 * MiB);
   let state = 3;
-  for (let i = 0; i < 1_000; i++) {
+  for (let i = 0; i < 400; i++) {
     state = (Math.imul(state, 1103515245) + 12345) >>> 0;
     const offset = Math.floor((state / 2 ** 32) * (bytes.length / 4096)) * 4096;
     const got = await joined(cache.read(file, offset, offset + 4096));
@@ -117,7 +117,7 @@ t.test('random 4 KiB reads move little more than they ask for', async (t) => {
     const range = readahead.onRead(offset, 4096, bytes.length);
     if (range !== undefined) cache.prefetch(file, range.start, range.end);
   }
-  t.ok(memory.counters.bytesReceived <= 8 * 1_000 * 4096, `${memory.counters.bytesReceived} bytes`);
+  t.ok(memory.counters.bytesReceived <= 8 * 400 * 4096, `${memory.counters.bytesReceived} bytes`);
   cache.release(file);
 });
 
@@ -374,7 +374,7 @@ t.test('whatever is read is the truth: many readers, faults, evictions, little m
   const rounds = fc.array(fc.array(reader, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 4 });
   const faults = fc.array(fc.nat(12), { maxLength: 3 });
   const limits = [fc.constantFrom(1, 4, 32), fc.constantFrom(0, 1, 3, 64)] as const;
-  await fc.assert(fc.asyncProperty(rounds, ...limits, faults, run), { numRuns: 40 });
+  await fc.assert(fc.asyncProperty(rounds, ...limits, faults, run), { numRuns: 25 });
 });
 
 t.test('a file that is larger than the cache is read on', async (t) => {

@@ -39,7 +39,7 @@ t.test('any key of the store is a key here', async (t) => {
       await Promise.all(pairs.map(([key]) => table.remove(key)));
       return right && pairs.every(([key]) => table.get(key) === undefined);
     }),
-    { numRuns: 40 },
+    { numRuns: 20 },
   );
   await index.close();
 });

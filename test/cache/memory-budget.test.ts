@@ -76,6 +76,18 @@ t.test('a pair: downloads never wait for uploads', async (t) => {
   t.pass('one upload is never starved');
 });
 
+t.test('a part larger than the uploads may have leaves the downloads theirs', async (t) => {
+  const [downloads, uploads] = MemoryBudget.pair(64, 16);
+  await uploads.reserve(100);
+  t.equal(downloads.free, 16);
+  t.ok(downloads.tryReserve(8));
+  t.ok(downloads.tryReserve(8));
+  t.equal(downloads.free, 0);
+  t.notOk(downloads.tryReserve(8));
+  uploads.release(100);
+  t.equal(downloads.free, 48);
+});
+
 t.test('the sum stays within the limit, and all are served in the end', async () => {
   const step = fc.record({ which: fc.nat(1), bytes: fc.integer({ min: 1, max: 16 }), hold: fc.nat(5) });
   await fc.assert(

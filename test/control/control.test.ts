@@ -80,7 +80,7 @@ t.test('umount: progress, and the end of the daemon', async (t) => {
   end();
   const late = Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, 200, 'waits'))]);
   t.equal(await late, 'waits', 'until the connection closes');
-  server.close();
+  server.end();
   t.same(await waiting, { done: { notice: 'soon' } });
 });
 

@@ -201,6 +201,24 @@ t.test('an upload that failed is the result of close, and is tried again', () =>
   }),
 );
 
+t.test('a file that is written while it is uploaded ends as it was written last', () =>
+  withVolume(async (volume) => {
+    await volume.put('f', 'base '.repeat(4));
+    const file = await volume.open('f', O_RDWR);
+    await volume.writeAt(file, 0, 'FIRST');
+    let strikes = 0;
+    const before = async (): Promise<void> => {
+      if (strikes++ === 0) await volume.writeAt(file, 10, 'THEN');
+    };
+    volume.client.add({ method: 'put', action: { kind: 'call', before } });
+    await volume.closeFile(file);
+    t.equal(volume.body('f'), 'FIRSTbase THEN base ');
+    t.equal(strikes, 2, 'uploaded twice');
+    t.equal(volume.fs.status().dirty.length, 0);
+    t.equal(await volume.read('f'), 'FIRSTbase THEN base ');
+  }),
+);
+
 t.test('what another tool set on an object survives our changes', () =>
   withVolume(async (volume) => {
     const headers = {

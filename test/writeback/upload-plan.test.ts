@@ -83,3 +83,31 @@ t.test('every plan covers the file once within the rules of S3', async (t) => {
   );
   t.pass('2,000 random files');
 });
+
+t.test('no part but the last is smaller than S3 allows, at any size', async (t) => {
+  for (const partBytes of [MIN_PART_BYTES, DEFAULT_PART_BYTES, 12 * MiB]) {
+    for (let size = partBytes + 1; size < 60 * MiB; size += 700_001) {
+      const written = ExtentMap.from([{ start: 0, end: size }]);
+      const plan = planUpload({ size, written, baseBytes: 0, baseObjectBytes: 0, partBytes });
+      if (plan?.kind !== 'multipart') return t.fail(`${size}: no multipart`);
+      const small = plan.parts.slice(0, -1).filter((part) => part.end - part.start < MIN_PART_BYTES);
+      if (small.length > 0)
+        t.fail(`${size} bytes in parts of ${partBytes}: a part of ${small[0].end - small[0].start}`);
+    }
+  }
+});
+
+t.test('the largest object is covered to its last byte', async (t) => {
+  const size = MAX_OBJECT_BYTES - 12_345;
+  const written = ExtentMap.from([{ start: 0, end: size }]);
+  const plan = planUpload({ size, written, baseBytes: 0, baseObjectBytes: 0, partBytes: DEFAULT_PART_BYTES });
+  if (plan?.kind !== 'multipart') return t.fail('no multipart');
+  let at = 0;
+  for (const part of plan.parts) {
+    if (part.start !== at) t.fail(`a gap at ${at}`);
+    at = part.end;
+  }
+  t.equal(at, size);
+  t.ok(plan.parts.length <= MAX_PARTS);
+  t.ok(plan.parts.every((part) => part.end - part.start <= MAX_PART_BYTES));
+});
