@@ -21,7 +21,15 @@ import type { Test } from 'tap';
 import type { EmbeddedServer } from '../../src/embedded/api.js';
 import { startEmbeddedServer } from '../../src/embedded/server.js';
 import type { VolumeOptions } from '../../src/vfs/volume.js';
-import { BUCKET, type Daemon, type DaemonOptions, endDaemon, residentMemory, startDaemon } from './daemon.js';
+import {
+  BUCKET,
+  type Daemon,
+  type DaemonOptions,
+  endDaemon,
+  leftovers,
+  residentMemory,
+  startDaemon,
+} from './daemon.js';
 import { abortMount, check, type RunOptions, run, within } from './harness.js';
 
 export interface BucketOptions {
@@ -214,7 +222,10 @@ class MountedBucket implements Bucket {
   readonly py = async (script: string, options: RunOptions = {}): Promise<string> => {
     const result = await run('python3', ['-c', PYTHON_HEAD + script, this.dir, this.local], options);
     if (result.code === 0) return result.stdout;
-    throw new Error(`${result.timedOut ? 'timed out' : `exit ${result.code}`}: ${script}\n${result.stderr}`);
+    if (!result.timedOut) throw new Error(`exit ${result.code}: ${script}\n${result.stderr}`);
+    const where = this.#inside === undefined ? {} : leftovers(this.#inside);
+    const asked = JSON.stringify(this.server.requests.log.slice(-6));
+    throw new Error(`timed out: ${script}\n${JSON.stringify(where)}\n${asked}\n${JSON.stringify(this.log.slice(-6))}`);
   };
 
   readonly highestMemory = (): number => residentMemory(this.#child!.pid!).highest;

@@ -28,7 +28,8 @@ t.test('what is written is an object as soon as it is closed', { skip }, async (
 
 t.test('writing anywhere, truncating, sparse files', { skip }, async (t) => {
   await withBucket(t, async ({ py, store, remount }) => {
-    await py(`
+    await py(
+      `
 model = bytearray(os.urandom(300000)); open("f", "wb").write(model)
 import random; random.seed(7)
 for i in range(60):
@@ -51,7 +52,9 @@ want = model[:len(model)//2] + bytes(len(model) - len(model)//2)
 assert open("f", "rb").read() == want
 with open("sparse", "wb") as f: f.seek(5000000); f.write(b"end")
 assert os.stat("sparse").st_size == 5000003
-data = open("sparse", "rb").read(); assert data[:5000000] == bytes(5000000) and data[5000000:] == b"end"`);
+data = open("sparse", "rb").read(); assert data[:5000000] == bytes(5000000) and data[5000000:] == b"end"`,
+      { timeout: 60_000 },
+    );
     t.equal((await store.get('sparse'))?.body.length, 5_000_003);
     const kept = (await store.get('f'))!.body;
     await remount({ fresh: true });
