@@ -20,12 +20,18 @@ function details({ diag }) {
   return `\n${JSON.stringify(shown, undefined, 2).slice(0, 4000)}`.replaceAll('\n', '\n      ');
 }
 
+/** What tap says of itself; other comments are figures that a test prints. */
+const OWN_COMMENT = /^# (Subtest\b|\{ total|time=|No coverage)/;
+
 /** Reads one level; answers how many failures it has seen so far, in it and below. */
-function watch(parser, count, path, onFile) {
+function watch(parser, count, path, told) {
   let failures = 0;
   let below;
   parser.on('child', (child) => {
-    below = watch(child, count, [...path, child.name], undefined);
+    below = watch(child, count, [...path, child.name], { onComment: told.onComment });
+  });
+  parser.on('comment', (comment) => {
+    if (!OWN_COMMENT.test(comment.trim())) told.onComment?.(comment.trim());
   });
   parser.on('assert', (result) => {
     const inside = below;
@@ -33,7 +39,7 @@ function watch(parser, count, path, onFile) {
     const name = [...path, result.name].join(' > ');
     if (inside !== undefined) {
       failures += inside();
-      if (path.length === 0) onFile?.(result);
+      if (path.length === 0) told.onFile?.(result);
       if (result.ok || inside() > 0) return;
     }
     if (result.skip) {
@@ -51,12 +57,13 @@ function watch(parser, count, path, onFile) {
 
 /**
  * @param {(result: { ok: boolean, name: string, time: number | null }) => void} [onFile] told of each file at its end
+ * @param {(comment: string) => void} [onComment] told of each figure that a test prints
  * @returns {{ parser: Parser, count: Count }} write the TAP to the parser
  */
-export function countTap(onFile) {
+export function countTap(onFile, onComment) {
   const count = emptyCount();
   const parser = new Parser();
-  watch(parser, count, [], onFile);
+  watch(parser, count, [], { onFile, onComment });
   parser.on('bailout', (reason) => {
     count.failed += 1;
     count.failures.push(`bailed out: ${reason}`);

@@ -33,10 +33,11 @@ function lint() {
 /** Runs the tests; answers their count. */
 async function runTap(files) {
   const { countTap } = await import('./tap-count.js');
-  const { parser, count } = countTap((file) => {
+  const showFile = (file) => {
     const seconds = file.time === null ? '' : ` (${(file.time / 1000).toFixed(1)} s)`;
     console.log(`${file.ok ? 'ok    ' : 'FAILED'} ${file.name.replace(/^dist\//, '').replace(/\.js$/, '')}${seconds}`);
-  });
+  };
+  const { parser, count } = countTap(showFile, (comment) => console.log(`       ${comment}`));
   const tap = spawn(process.execPath, [join(root, 'scripts', 'tap-files.js'), String(FILE_LIMIT_S), ...files], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
