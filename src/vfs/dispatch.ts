@@ -2,6 +2,7 @@
  * Hands each operation of the drivers to its family in ops/. What an operation throws or rejects with becomes an errno
  * here, once for all.
  */
+import { errno } from '../errno.js';
 import type { Answer, Operations, Status } from '../fuse/operations.js';
 import * as attributes from './ops/attributes.js';
 import * as directories from './ops/directories.js';
@@ -72,6 +73,8 @@ function nodeOperations(volume: Volume, guard: Guard): Omit<Operations, HandleOp
       ),
     setattr: (ctx, nodeid, change) => guard.answer('setattr', () => attributes.setattr(volume, ctx, nodeid, change)),
     readlink: (ctx, nodeid) => guard.answer('readlink', () => nodes.readlink(volume, ctx, nodeid)),
+    // One object is one file.
+    link: () => -errno.EPERM,
     mknod: (ctx, parent, name, mode, _rdev, umask) =>
       guard.answer('mknod', () => names.mknod(volume, ctx, parent, name, mode, umask)),
     mkdir: (ctx, parent, name, mode, umask) =>

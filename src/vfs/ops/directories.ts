@@ -14,7 +14,7 @@ import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { adoptEntry } from '../versions.js';
 import { keyOf, prefixOf, type Volume } from '../volume.js';
-import { newAttributes } from './files.js';
+import { newAttributes, parentForNew } from './files.js';
 
 /** Offsets of "." and ".."; entry n has offset n + FIRST_OFFSET. */
 const DOT = 1;
@@ -118,9 +118,7 @@ export async function mkdir(
   mode: number,
   umask: number,
 ): Promise<EntryReply> {
-  const parent = volume.inodes.directory(parentId);
-  if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
-  if ((await resolve(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
+  const parent = await parentForNew(volume, ctx, parentId, name);
   const prefix = `${prefixOf(volume, parent)}${name}/`;
   if (!isNameable(name)) throw new FsError(errno.EILSEQ, name);
   if (!keyFits(prefix)) throw new FsError(errno.ENAMETOOLONG, prefix);

@@ -212,6 +212,19 @@ export async function create(
   return { entry: entryReply(volume, inode), open: openReply(volume, inode, flags) };
 }
 
+/** The directory in which a name that does not exist yet is to be made. */
+export async function parentForNew(
+  volume: Volume,
+  ctx: RequestContext,
+  parentId: number,
+  name: string,
+): Promise<Inode> {
+  const parent = volume.inodes.directory(parentId);
+  if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
+  if ((await resolve(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
+  return parent;
+}
+
 /** A new file that only this mount knows of: its bytes are staged, its name stands in the overlay. */
 export function makeFile(volume: Volume, ctx: RequestContext, parent: Inode, name: string, mode: number): Inode {
   if (!isNameable(name)) throw new FsError(errno.EILSEQ, `not a name: ${JSON.stringify(name)}`);

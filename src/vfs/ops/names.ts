@@ -11,7 +11,7 @@ import { stage } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { cachedOf, keyOf, type Volume } from '../volume.js';
-import { makeFile } from './files.js';
+import { makeFile, parentForNew } from './files.js';
 
 export async function unlink(volume: Volume, ctx: RequestContext, parentId: number, name: string): Promise<number> {
   const parent = volume.inodes.directory(parentId);
@@ -111,9 +111,7 @@ async function makeSpecial(
   mode: number,
   content: Uint8Array,
 ): Promise<EntryReply> {
-  const parent = volume.inodes.directory(parentId);
-  if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
-  if ((await resolve(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
+  const parent = await parentForNew(volume, ctx, parentId, name);
   const inode = makeFile(volume, ctx, parent, name, mode);
   if (content.length > 0) await stage(volume, inode).write(0, content);
   try {
