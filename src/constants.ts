@@ -30,7 +30,7 @@ export const MAX_FETCH_BYTES = 8 * MiB;
 /** Writes up to this go to the staged file without a thread (bytes). */
 export const STAGED_SYNC_WRITE_BYTES = 64 * KiB;
 /** Parts of one upload under way, and keys of one directory rename being copied, at one time. */
-export const PARALLEL_PARTS = 6;
+export const PARALLEL_PARTS = 4;
 export const PARALLEL_COPIES = 32;
 /** HEADs under way to hydrate one page of a listing. */
 export const PARALLEL_HEADS = 48;
@@ -39,8 +39,10 @@ export const PARALLEL_HEADS = 48;
 export const CACHE_SAVE_DELAY_MS = 2_000;
 
 /** How --memory-limit is divided. Sums to 1 (test/constants.test.ts). */
-export const MEMORY_SHARE_TRANSFERS = 0.5;
-export const MEMORY_SHARE_BLOCKS = 0.25;
+export const MEMORY_SHARE_TRANSFERS = 0.375;
+export const MEMORY_SHARE_BLOCKS = 0.1875;
+/** Buffers that were let go and that the collector has not taken yet. */
+export const MEMORY_SHARE_GARBAGE = 0.1875;
 export const MEMORY_SHARE_LISTINGS = 0.125;
 export const MEMORY_SHARE_REQUESTS = 0.125;
 /** Of the memory for transfers, what uploads leave to downloads: an upload may wait for the base of its file. */

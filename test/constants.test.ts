@@ -3,7 +3,14 @@ import t from 'tap';
 import * as c from '../src/constants.js';
 
 t.test('memory', async (t) => {
-  const shares = [c.MEMORY_SHARE_TRANSFERS, c.MEMORY_SHARE_BLOCKS, c.MEMORY_SHARE_LISTINGS, c.MEMORY_SHARE_REQUESTS];
+  const { MEMORY_SHARE_TRANSFERS, MEMORY_SHARE_BLOCKS, MEMORY_SHARE_LISTINGS, MEMORY_SHARE_REQUESTS } = c;
+  const shares = [
+    MEMORY_SHARE_TRANSFERS,
+    MEMORY_SHARE_BLOCKS,
+    MEMORY_SHARE_LISTINGS,
+    MEMORY_SHARE_REQUESTS,
+    c.MEMORY_SHARE_GARBAGE,
+  ];
   t.equal(
     shares.reduce((sum, share) => sum + share),
     1,

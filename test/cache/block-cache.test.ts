@@ -4,7 +4,15 @@ import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { CachedFile } from '../../src/cache/block-cache.js';
 import { Readahead } from '../../src/cache/readahead.js';
-import { FIRST_FETCH_BYTES, GiB, KiB, MAX_FETCH_BYTES, MiB, READAHEAD_SHARE } from '../../src/constants.js';
+import {
+  FIRST_FETCH_BYTES,
+  GiB,
+  KiB,
+  MAX_FETCH_BYTES,
+  MEMORY_SHARE_TRANSFERS,
+  MiB,
+  READAHEAD_SHARE,
+} from '../../src/constants.js';
 import { md5Etag } from '../../src/s3/etag.js';
 import { FaultyClient } from '../../src/s3/faulty-client.js';
 import { MemoryClient } from '../../src/s3/memory-client.js';
@@ -133,7 +141,7 @@ t.test('sequential reading: large ranges, each byte once, within the budget', as
       return memory.get(key, options);
     }
   }
-  const { cache } = await openCache(t, new Watched(), { memoryLimitBytes: 32 * MiB });
+  const { cache } = await openCache(t, new Watched(), { memoryLimitBytes: (16 * MiB) / MEMORY_SHARE_TRANSFERS });
   const file = cache.acquire(source, bytes.length);
   const readahead = new Readahead(READAHEAD_SHARE * 16 * MiB);
   for (let at = 0; at < bytes.length; at += 128 * KiB) {
@@ -144,7 +152,8 @@ t.test('sequential reading: large ranges, each byte once, within the budget', as
   }
   t.ok(most <= 16 * MiB, `${most} bytes in transfers`);
   t.equal(memory.counters.bytesReceived, bytes.length);
-  t.ok(lengths.length < 50, `${lengths.length} requests: ${lengths.map((length) => length / MiB)}`);
+  // In pieces of one read each there would be 768; how many it is depends on how fast the disk gives memory back.
+  t.ok(lengths.length < 150, `${lengths.length} requests: ${lengths.map((length) => length / MiB)}`);
   t.ok(lengths.every((length) => length <= MAX_FETCH_BYTES));
   cache.release(file);
 });
