@@ -75,8 +75,8 @@ function nodeOperations(volume: Volume, guard: Guard): Omit<Operations, HandleOp
     readlink: (ctx, nodeid) => guard.answer('readlink', () => nodes.readlink(volume, ctx, nodeid)),
     // One object is one file.
     link: () => -errno.EPERM,
-    mknod: (ctx, parent, name, mode, _rdev, umask) =>
-      guard.answer('mknod', () => names.mknod(volume, ctx, parent, name, mode, umask)),
+    mknod: (ctx, parent, name, mode, rdev, umask) =>
+      guard.answer('mknod', () => names.mknod(volume, ctx, parent, name, mode, rdev, umask)),
     mkdir: (ctx, parent, name, mode, umask) =>
       guard.answer('mkdir', () => directories.mkdir(volume, ctx, parent, name, mode, umask)),
     unlink: (ctx, parent, name) => guard.status('unlink', () => names.unlink(volume, ctx, parent, name)),

@@ -1,4 +1,5 @@
 /** What the kernel is told of an inode. */
+import { timespecFromMs } from '../clock.js';
 import { BLKSIZE_BYTES } from '../constants.js';
 import type { AttrReply, EntryReply, FileAttributes } from '../fuse/operations.js';
 import type { Inode } from './inode.js';
@@ -21,7 +22,14 @@ export function attributesOf(inode: Inode): FileAttributes {
     gid,
     rdev,
     blksize: BLKSIZE_BYTES,
+    btime: bornAt(inode),
   };
+}
+
+/** When the object that stands there was written, which is the only birth the store knows of. */
+function bornAt(inode: Inode): FileAttributes['btime'] {
+  const written = inode.version?.lastModified ?? inode.info?.lastModified;
+  return written === undefined ? undefined : timespecFromMs(written);
 }
 
 export function attrReply(volume: Volume, inode: Inode): AttrReply {

@@ -28,6 +28,8 @@ interface Move {
   readonly to: Inode;
   readonly name: string;
   readonly target: Inode | undefined;
+  /** What stands under the new name must stay. */
+  readonly noReplace: boolean;
 }
 
 export async function rename(
@@ -51,10 +53,26 @@ export async function rename(
   if (target !== undefined && (flags & RENAME_NOREPLACE) !== 0) return -errno.EEXIST;
   const refusal = refuse(inode, target);
   if (refusal !== 0) return refusal;
-  const move: Move = { inode, from, to, name: newName, target };
+  const noReplace = (flags & RENAME_NOREPLACE) !== 0 && !isOurLeftover(to, newName);
+  if (noReplace && (await standsInStore(volume, prefixOf(volume, to) + newName))) return -errno.EEXIST;
+  const move: Move = { inode, from, to, name: newName, target, noReplace };
   return changing([from, to], () =>
     inode.directory === undefined ? renameFile(volume, move) : renameDirectory(volume, move),
   );
+}
+
+/** The object of a file that this mount removed while it was open: it has no name any more. */
+function isOurLeftover(directory: Inode, name: string): boolean {
+  const record = directory.directory?.overlay.get(name);
+  return record !== undefined && record.present === undefined && record.confirmedAt === undefined;
+}
+
+/** Asked anew: what is known may be a minute old, and not every server honours a condition on the target of a copy. */
+async function standsInStore(volume: Volume, key: string): Promise<boolean> {
+  if ((await headIfPresent(volume, key)) !== undefined) return true;
+  if (!keyFits(`${key}/`) || !volume.options.canList) return false;
+  const { objects, prefixes } = await volume.client.list({ prefix: `${key}/`, maxKeys: 1 });
+  return objects.length + prefixes.length > 0;
 }
 
 function refuse(inode: Inode, target: Inode | undefined): number {
@@ -168,6 +186,7 @@ async function copyFile(volume: Volume, move: Move, oldKey: string, key: string)
       if (source === undefined) throw new FsError(errno.ENOENT, oldKey);
       if (source.etag !== inode.version?.etag) throw new FsError(errno.ESTALE, oldKey);
       etag = (await headIfPresent(volume, key))?.etag;
+      if (etag !== undefined && move.noReplace) throw new FsError(errno.EEXIST, key);
     }
   }
 }
