@@ -9,14 +9,17 @@ import { errno } from '../errno.js';
 import type { ObjectHeaders, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
 import { conflictName } from '../writeback/conflict.js';
-import { ExtentMap } from '../writeback/extent-map.js';
+import type { CopySource } from '../writeback/copy-source.js';
+import { Layout } from '../writeback/layout.js';
 import type { StagedFile } from '../writeback/staged-file.js';
 import { isConflict, upload } from '../writeback/upload.js';
 import { planUpload, type UploadPlan } from '../writeback/upload-plan.js';
 import { encodeAttributes } from './attribute.js';
 import { readBytes } from './content-reader.js';
 import { contentTypeOf } from './content-type.js';
+import { followCopies, keepCopies, withSources } from './copied-content.js';
 import type { Inode } from './inode.js';
+import { removeLeftover } from './leftover.js';
 import { headIfPresent, setNameConfirmed } from './resolve.js';
 import { FsError } from './to-errno.js';
 import { changing } from './tree-lock.js';
@@ -69,11 +72,9 @@ async function writeAttributes(
   };
 }
 
-function planOf(volume: Volume, inode: Inode, staged: StagedFile, withBase: boolean): UploadPlan {
+function planOf(volume: Volume, inode: Inode, staged: StagedFile, withBase: boolean): UploadPlan<CopySource> {
   const plan = planUpload({
-    size: staged.size,
-    written: staged.written,
-    baseBytes: staged.baseBytes,
+    layout: staged.layout,
     baseObjectBytes: withBase ? (inode.version?.size ?? 0) : 0,
     partBytes: volume.options.partBytes,
   });
@@ -99,21 +100,24 @@ async function send(
     target.withBase && inode.version !== undefined
       ? { key: keyOf(volume, inode), etag: inode.version.etag }
       : undefined;
-  return upload(
-    {
-      key: target.key,
-      plan: planOf(volume, inode, staged, source !== undefined),
-      condition: target.condition,
-      attributes,
-      source,
-      read: (start, end) => readBytes(volume, inode, staged, start, end),
-      stillWanted: () => inode.orphanKey === undefined,
-    },
-    { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
+  return withSources(volume, staged, () =>
+    upload(
+      {
+        key: target.key,
+        plan: planOf(volume, inode, staged, source !== undefined),
+        condition: target.condition,
+        attributes,
+        source,
+        read: (start, end) => readBytes(volume, inode, staged, start, end),
+        stillWanted: () => inode.orphanKey === undefined,
+      },
+      { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
+    ),
   );
 }
 
 async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): Promise<void> {
+  await keepCopies(inode);
   const { generation, size } = staged;
   const attributes = await writeAttributes(volume, inode);
   const key = keyOf(volume, inode);
@@ -151,6 +155,8 @@ async function sendOver(
         inode.version = undefined;
         continue;
       }
+      if (isS3Error(error, 'PreconditionFailed') && inode.version === undefined && (await removeLeftover(volume, key)))
+        continue;
       // Something else was under way on the key; only if it changed nothing is it no conflict.
       if (!isS3Error(error, 'ConditionalConflict')) throw error;
       const now = await headIfPresent(volume, key);
@@ -191,9 +197,7 @@ export function noteWritten(
 
 /** Nothing was written since the upload began: the staged file becomes cached content. */
 async function settleStaged(volume: Volume, inode: Inode, staged: StagedFile, info: KnownObject): Promise<void> {
-  const valid = staged.isWhole
-    ? [{ start: 0, end: info.size }]
-    : [...staged.written.extents, { start: staged.baseBytes, end: info.size }];
+  const valid = staged.layout.inStagedFile().extents;
   inode.staged = undefined;
   inode.dirty = false;
   dropCached(volume, inode);
@@ -259,6 +263,7 @@ async function commitAttributes(volume: Volume, inode: Inode): Promise<void> {
       const reply = await copyOntoItself(volume, inode, key, attributes);
       volume.cache.store.aliasVersion({ key, etag: version.etag }, { key, etag: reply.etag }, version.size);
       noteWritten(volume, inode, key, attributes, reply, version.size);
+      followCopies(inode, reply.etag);
       inode.dirty = false;
       if (inode.parent !== undefined) setNameConfirmed(volume, inode.parent, inode.name, inode);
       return;
@@ -305,9 +310,7 @@ export function copyLarge(
 ): Promise<WriteReply> {
   const { size } = source;
   const plan = planUpload({
-    size,
-    written: new ExtentMap(),
-    baseBytes: size,
+    layout: new Layout<CopySource>(size),
     baseObjectBytes: size,
     partBytes: volume.options.partBytes,
   });

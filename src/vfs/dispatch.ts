@@ -4,13 +4,16 @@
  */
 import { errno } from '../errno.js';
 import type { Answer, Operations, Status } from '../fuse/operations.js';
+import { fallocate } from './ops/allocate.js';
 import * as attributes from './ops/attributes.js';
+import { copyFileRange } from './ops/copy-range.js';
 import * as directories from './ops/directories.js';
 import * as files from './ops/files.js';
 import * as io from './ops/io.js';
 import * as names from './ops/names.js';
 import * as nodes from './ops/nodes.js';
 import { rename } from './ops/rename.js';
+import { lseek } from './ops/seek.js';
 import * as xattrs from './ops/xattrs.js';
 import { attrReply } from './reply.js';
 import { toErrno } from './to-errno.js';
@@ -24,6 +27,9 @@ type HandleOperations =
   | 'flush'
   | 'release'
   | 'fsync'
+  | 'fallocate'
+  | 'lseek'
+  | 'copyFileRange'
   | 'opendir'
   | 'readdir'
   | 'releasedir'
@@ -108,6 +114,12 @@ function handleOperations(volume: Volume, guard: Guard): Pick<Operations, Handle
     flush: (_ctx, _nodeid, fh) => guard.status('flush', () => files.flush(volume, fh)),
     release: (_nodeid, fh) => guard.status('release', () => files.release(volume, fh)),
     fsync: (_ctx, _nodeid, fh) => guard.status('fsync', () => files.fsync(volume, fh)),
+    fallocate: (_ctx, _nodeid, fh, offset, length, mode) =>
+      guard.status('fallocate', () => fallocate(volume, fh, offset, length, mode)),
+    lseek: (_ctx, _nodeid, fh, offset, whence) =>
+      guard.answer<number>('lseek', () => lseek(volume, fh, offset, whence)),
+    copyFileRange: (_ctx, from, to, length) =>
+      guard.answer<number>('copyFileRange', () => copyFileRange(volume, from, to, length)),
     opendir: (_ctx, nodeid) => guard.answer('opendir', () => directories.opendir(volume, nodeid)),
     readdir: (_ctx, _nodeid, fh, offset, sink) =>
       guard.status('readdir', () => directories.readdir(volume, fh, offset, sink)),

@@ -102,6 +102,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     conflicts: [],
     unnameable,
     notifier: undefined,
+    behind: new Set(),
   };
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic()) });
   await loadRootAttributes(volume);
@@ -141,6 +142,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
       return dirtyFiles(volume);
     },
     async close() {
+      await Promise.all(volume.behind);
       await volume.cache.close();
       await volume.cache.store.close();
       await index.close();

@@ -11,7 +11,8 @@ export function attributesOf(inode: Inode): FileAttributes {
   return {
     ino: inode.ino,
     size,
-    blocks: Math.ceil(size / 512),
+    // Where the holes are known they take no room: that is how cp(1) sees that a file is sparse.
+    blocks: Math.ceil((inode.staged?.layout.dataBytes ?? size) / 512),
     atime,
     mtime,
     ctime,

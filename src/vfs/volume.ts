@@ -53,6 +53,8 @@ export interface Volume {
   /** Keys seen that have no name here. */
   readonly unnameable: Set<string>;
   notifier: Notifier | undefined;
+  /** Work that no operation waits for: it ends before the filesystem closes. */
+  readonly behind: Set<Promise<unknown>>;
 }
 
 /** Prefix of the keys in a directory. */

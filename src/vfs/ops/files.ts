@@ -305,9 +305,15 @@ async function releaseOrphan(volume: Volume, inode: Inode): Promise<void> {
   await staged?.remove();
   if (!inode.deleteAtClose || orphanKey === undefined) return;
   inode.deleteAtClose = false;
-  // The name may belong to a new file by now, whose upload took the object's place or will.
+  // The name may belong to a new file by now, whose upload took the object's place, or will find it in its way.
   const successor = orphanOf?.directory?.overlay.get(inode.name)?.present;
-  if (successor === undefined) await volume.client.delete(orphanKey, { ifMatch: version?.etag });
+  const remove = (): Promise<void> => volume.client.delete(orphanKey, { ifMatch: version?.etag });
+  if (successor === undefined) await remove();
+  else if (successor.version === undefined) {
+    await successor.mutex.run(async () => {
+      if (successor.version === undefined) await remove();
+    });
+  }
   const record = orphanOf?.directory?.overlay.get(inode.name);
   if (record !== undefined && record.present === undefined) {
     orphanOf?.directory?.overlay.confirm(inode.name, record.sequence, volume.clock.monotonic());

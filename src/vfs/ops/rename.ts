@@ -9,6 +9,7 @@ import type { RequestContext } from '../../fuse/operations.js';
 import type { ListedObject, WriteCondition, WriteReply } from '../../s3/object-client.js';
 import { isS3Error } from '../../s3/s3-error.js';
 import { commitLocked, copyLarge, ensureInfo } from '../commit.js';
+import { followCopies } from '../copied-content.js';
 import { forEach } from '../hydrate.js';
 import type { Inode } from '../inode.js';
 import { keepDirectory } from '../marker.js';
@@ -54,7 +55,6 @@ export async function rename(
   const refusal = refuse(inode, target);
   if (refusal !== 0) return refusal;
   const noReplace = (flags & RENAME_NOREPLACE) !== 0 && !isOurLeftover(to, newName);
-  if (noReplace && (await standsInStore(volume, prefixOf(volume, to) + newName))) return -errno.EEXIST;
   const move: Move = { inode, from, to, name: newName, target, noReplace };
   return changing([from, to], () =>
     inode.directory === undefined ? renameFile(volume, move) : renameDirectory(volume, move),
@@ -67,7 +67,7 @@ function isOurLeftover(directory: Inode, name: string): boolean {
   return record !== undefined && record.present === undefined && record.confirmedAt === undefined;
 }
 
-/** Asked anew: what is known may be a minute old, and not every server honours a condition on the target of a copy. */
+/** Asked anew: what is known may be a minute old, and a directory is copied key by key, without a condition. */
 async function standsInStore(volume: Volume, key: string): Promise<boolean> {
   if ((await headIfPresent(volume, key)) !== undefined) return true;
   if (!keyFits(`${key}/`) || !volume.options.canList) return false;
@@ -158,6 +158,7 @@ function restamp(volume: Volume, inode: Inode, key: string, reply: WriteReply): 
   if (version === undefined) return;
   if (inode.kernelPages === version.etag) inode.kernelPages = reply.etag;
   inode.version = { ...version, etag: reply.etag, lastModified: reply.date };
+  followCopies(inode, reply.etag);
   inode.checkedAt = volume.clock.monotonic();
   if (info === undefined) return;
   inode.info = { ...info, etag: reply.etag, lastModified: reply.date, date: reply.date, versionId: reply.versionId };
@@ -219,6 +220,7 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
   const oldPrefix = prefixOf(volume, inode);
   const newPrefix = `${prefixOf(volume, to)}${name}/`;
   if (newPrefix.startsWith(oldPrefix)) return -errno.EINVAL;
+  if (move.noReplace && (await standsInStore(volume, newPrefix.slice(0, -1)))) return -errno.EEXIST;
   if (target !== undefined) {
     if (!(await isEmpty(volume, target))) return -errno.ENOTEMPTY;
     await removeEmpty(volume, to, target);
