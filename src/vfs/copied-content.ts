@@ -12,8 +12,9 @@ import { errno } from '../errno.js';
 import { isS3Error } from '../s3/s3-error.js';
 import type { CopySource } from '../writeback/copy-source.js';
 import type { StagedFile } from '../writeback/staged-file.js';
+import { headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
-import { headIfPresent } from './resolve.js';
+
 import { FsError } from './to-errno.js';
 import { keyOf, type Volume } from './volume.js';
 
