@@ -32,6 +32,9 @@ import { dropCached, holdCached, keyOf, keyOfNew, properDirectory, type Volume }
 /** Rounds while the file goes on changing under its upload; after them it stays dirty for the next close. */
 const MAX_ROUNDS = 3;
 
+/** What becomes of a file whose place in the store somebody else's object has taken. */
+export type OnConflict = 'keep both' | 'refuse';
+
 /** Resolves when the store has everything that was there at the call; rejects with the reason otherwise. */
 export async function commit(volume: Volume, inode: Inode): Promise<void> {
   if (!inode.dirty) return;
@@ -39,14 +42,14 @@ export async function commit(volume: Volume, inode: Inode): Promise<void> {
 }
 
 /** For callers that hold the inode's mutex. */
-export async function commitLocked(volume: Volume, inode: Inode): Promise<void> {
+export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnConflict = 'keep both'): Promise<void> {
   try {
     for (let round = 0; round < MAX_ROUNDS && inode.dirty; round++) {
       if (inode.orphanKey !== undefined) {
         // Removed: its bytes live on for its handles only.
         inode.dirty = false;
       } else if (inode.staged === undefined) await commitAttributes(volume, inode);
-      else await commitStaged(volume, inode, inode.staged);
+      else await commitStaged(volume, inode, inode.staged, conflicts);
     }
     inode.uploadFailure = 0;
   } finally {
@@ -120,7 +123,7 @@ async function send(
   );
 }
 
-async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): Promise<void> {
+async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, conflicts: OnConflict): Promise<void> {
   await keepCopies(inode);
   const { generation, size } = staged;
   const attributes = await writeAttributes(volume, inode);
@@ -129,7 +132,7 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): P
   try {
     reply = await sendOver(volume, inode, staged, attributes, key);
   } catch (error) {
-    if (!isConflict(error)) throw error;
+    if (!isConflict(error) || conflicts === 'refuse') throw error;
     return keepConflictCopy(volume, inode, staged, attributes);
   }
   const info = noteWritten(volume, inode, key, attributes, reply, size);

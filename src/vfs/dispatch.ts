@@ -2,7 +2,6 @@
  * Hands each operation of the drivers to its family in ops/. What an operation throws or rejects with becomes an errno
  * here, once for all.
  */
-import { errno } from '../errno.js';
 import type { Answer, Operations, Status } from '../fuse/operations.js';
 import { fallocate } from './ops/allocate.js';
 import * as attributes from './ops/attributes.js';
@@ -14,6 +13,7 @@ import * as names from './ops/names.js';
 import * as nodes from './ops/nodes.js';
 import { rename } from './ops/rename.js';
 import { lseek } from './ops/seek.js';
+import * as unnamed from './ops/unnamed.js';
 import * as xattrs from './ops/xattrs.js';
 import { attrReply } from './reply.js';
 import { toErrno } from './to-errno.js';
@@ -79,8 +79,10 @@ function nodeOperations(volume: Volume, guard: Guard): Omit<Operations, HandleOp
       ),
     setattr: (ctx, nodeid, change) => guard.answer('setattr', () => attributes.setattr(volume, ctx, nodeid, change)),
     readlink: (ctx, nodeid) => guard.answer('readlink', () => nodes.readlink(volume, ctx, nodeid)),
-    // One object is one file.
-    link: () => -errno.EPERM,
+    link: (ctx, nodeid, newParent, newName) =>
+      guard.answer('link', () => unnamed.link(volume, ctx, nodeid, newParent, newName)),
+    tmpfile: (ctx, parent, mode, umask, flags) =>
+      guard.answer('tmpfile', () => unnamed.tmpfile(volume, ctx, parent, mode, umask, flags)),
     mknod: (ctx, parent, name, mode, rdev, umask) =>
       guard.answer('mknod', () => names.mknod(volume, ctx, parent, name, mode, rdev, umask)),
     mkdir: (ctx, parent, name, mode, umask) =>

@@ -58,6 +58,33 @@ export class InodeTable {
     return inode;
   }
 
+  /** Makes an inode without a name; `name` gives it its first. */
+  addUnnamed(attributes: InodeAttributes, now: number): Inode {
+    const nodeid = this.#next++;
+    const inode = new Inode(nodeid, this.#inoOf(`\0${nodeid}`), undefined, '', attributes, now);
+    inode.isUnnamed = true;
+    inode.orphanKey = '';
+    this.#byId.set(nodeid, inode);
+    this.#moved.add(inode.ino);
+    return inode;
+  }
+
+  /** Gives an inode without a name its first. */
+  name(inode: Inode, parent: Inode, name: string): void {
+    inode.parent = parent;
+    inode.name = name;
+    inode.isUnnamed = false;
+    inode.orphanKey = undefined;
+    parent.directory?.children.set(name, inode);
+  }
+
+  /** Takes the first name back: it could not be given. */
+  unname(inode: Inode): void {
+    this.detach(inode, '');
+    inode.orphanOf = undefined;
+    inode.isUnnamed = true;
+  }
+
   #inoOf(key: string): number {
     for (let round = 0; ; round++) {
       const digest = createHash('sha1')

@@ -49,7 +49,7 @@ export async function open(
   return openReply(volume, inode, flags);
 }
 
-function openReply(volume: Volume, inode: Inode, flags: number): OpenReply {
+export function openReply(volume: Volume, inode: Inode, flags: number): OpenReply {
   if (inode.staged === undefined) cachedOf(volume, inode);
   const version = inode.version?.etag;
   const keepCache = inode.kernelPages !== undefined && inode.kernelPages === version;
