@@ -115,6 +115,7 @@ function filesystemOf(request: MountRequest, source: Source, bucket: Bucket, at:
     gid: settings.gid ?? process.getgid!(),
     fileMode: settings.fileMode & ~settings.umask,
     directoryMode: settings.dirMode & ~settings.umask,
+    storageClass: settings.storageClass,
     canList: bucket.probe.canList,
     host: hostname(),
     stateDirectory: at.state,

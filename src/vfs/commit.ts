@@ -18,6 +18,7 @@ import { encodeAttributes } from './attribute.js';
 import { readBytes } from './content-reader.js';
 import { contentTypeOf } from './content-type.js';
 import { followCopies, keepCopies, withSources } from './copied-content.js';
+import { keptEncryption } from './encryption.js';
 import { headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
 import { removeLeftover } from './leftover.js';
@@ -71,8 +72,11 @@ async function writeAttributes(
 ): Promise<WriteAttributes & { headers: ObjectHeaders; metadata: Record<string, string> }> {
   const info = await ensureInfo(volume, inode);
   const tags = info !== undefined && info.tagCount > 0 ? await volume.client.getTags(keyOf(volume, inode)) : undefined;
+  const { storageClass } = volume.options;
+  const told = inode.isRegular && storageClass !== undefined ? { storageClass } : {};
   return {
-    headers: { contentType: contentTypeOf(inode.name), ...info?.headers },
+    headers: { contentType: contentTypeOf(inode.name), ...info?.headers, ...told },
+    encryption: keptEncryption(info),
     // The metadata of a marker is that of the directory.
     metadata: isMarkerContent(inode) ? (info?.metadata ?? {}) : encodeAttributes(inode.attributes, info?.metadata),
     tags,

@@ -34,6 +34,8 @@ export interface VolumeOptions {
   readonly gid: number;
   readonly fileMode: number;
   readonly directoryMode: number;
+  /** Of what is written; absent: what an object has, and the store's own for new ones. */
+  readonly storageClass?: string;
   /** False where s3:ListBucket is denied: an absent key then answers 403. */
   readonly canList: boolean;
   readonly host: string;

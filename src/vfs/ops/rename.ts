@@ -10,6 +10,7 @@ import type { ListedObject, WriteCondition, WriteReply } from '../../s3/object-c
 import { isS3Error } from '../../s3/s3-error.js';
 import { commitLocked, copyLarge, ensureInfo } from '../commit.js';
 import { followCopies } from '../copied-content.js';
+import { keptEncryption } from '../encryption.js';
 import { headIfPresent } from '../find-key.js';
 import { forEach } from '../hydrate.js';
 import type { Inode } from '../inode.js';
@@ -206,15 +207,21 @@ async function copyTo(
 ): Promise<WriteReply> {
   const { version } = inode;
   if (version === undefined) throw new FsError(errno.ESTALE, oldKey);
-  const { etag, size, storageClass } = version;
+  const { etag, size } = version;
+  // A LIST tells it with the version, a HEAD among the headers.
+  const storageClass = inode.info?.headers.storageClass ?? version.storageClass;
   const plain = (storageClass ?? 'STANDARD') === 'STANDARD' && inode.info?.headers.websiteRedirect === undefined;
-  if (plain && size <= MAX_COPY_BYTES) return volume.client.copy(oldKey, key, { ...condition, sourceIfMatch: etag });
+  if (plain && size <= MAX_COPY_BYTES) {
+    const encryption = keptEncryption(inode.info);
+    return volume.client.copy(oldKey, key, { ...condition, sourceIfMatch: etag, encryption });
+  }
   const info = await ensureInfo(volume, inode);
-  const headers = { ...info?.headers, storageClass: info?.headers.storageClass ?? storageClass };
+  const headers = { ...info?.headers, storageClass };
   const attributes = {
     headers,
     metadata: info?.metadata ?? {},
     tags: info && info.tagCount > 0 ? await volume.client.getTags(oldKey) : undefined,
+    encryption: keptEncryption(info),
   };
   if (size > MAX_COPY_BYTES) return copyLarge(volume, { key: oldKey, etag, size }, key, condition, attributes);
   return volume.client.copy(oldKey, key, { ...condition, sourceIfMatch: etag, replace: attributes });
@@ -285,21 +292,23 @@ async function copyBelow(volume: Volume, oldPrefix: string, newPrefix: string): 
 async function copyObject(volume: Volume, object: ListedObject, key: string): Promise<WriteReply> {
   const source = { key: object.key, etag: object.etag, size: object.size };
   const standard = (object.storageClass ?? 'STANDARD') === 'STANDARD';
+  const known = volume.attributes.get(object.key, object);
   let reply: WriteReply;
-  if (standard && object.size <= MAX_COPY_BYTES)
-    reply = await volume.client.copy(object.key, key, { sourceIfMatch: object.etag });
-  else {
+  if (standard && object.size <= MAX_COPY_BYTES) {
+    const encryption = keptEncryption(known);
+    reply = await volume.client.copy(object.key, key, { sourceIfMatch: object.etag, encryption });
+  } else {
     const info = await volume.client.head(object.key);
     const tags = info.tagCount > 0 ? await volume.client.getTags(object.key) : undefined;
     const attributes = {
       headers: { ...info.headers, storageClass: object.storageClass },
       metadata: info.metadata,
       tags,
+      encryption: keptEncryption(info),
     };
     if (object.size > MAX_COPY_BYTES) reply = await copyLarge(volume, source, key, {}, attributes);
     else reply = await volume.client.copy(object.key, key, { sourceIfMatch: object.etag, replace: attributes });
   }
-  const known = volume.attributes.get(object.key, object);
   if (known !== undefined) {
     const { etag, date, versionId } = reply;
     volume.attributes.putWritten(key, { ...known, etag, lastModified: date, date, versionId });
