@@ -3,7 +3,7 @@
  * before the kernel hears of anything: places, bucket, directories, lock; then the filesystem, the mount, and the control
  * socket.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, statfsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Bucket, openBucket } from './bucket.js';
@@ -96,6 +96,12 @@ function leftBehind(stagedDirectory: string): number {
   }
 }
 
+/** Half of what is free where staged files lie (bytes). */
+function halfOfFree(directory: string): number {
+  const { bavail, bsize } = statfsSync(directory);
+  return Math.floor((bavail * bsize) / 2);
+}
+
 function filesystemOf(request: MountRequest, source: Source, bucket: Bucket, at: Directories): Promise<Filesystem> {
   const { settings, log } = request;
   return openFilesystem({
@@ -119,6 +125,7 @@ function filesystemOf(request: MountRequest, source: Source, bucket: Bucket, at:
     canList: bucket.probe.canList,
     host: hostname(),
     stateDirectory: at.state,
+    stagingBytes: settings.stagingSize ?? halfOfFree(at.state),
     cacheDirectory: at.cache,
     cacheBytes: settings.cacheSize,
   });

@@ -51,7 +51,7 @@ function duration(seconds: number): string {
 }
 
 export function statusText(status: DaemonStatus): string {
-  const { requests, operations, dirty, conflicts, memory } = status;
+  const { requests, operations, dirty, conflicts, staging, memory } = status;
   const cache = status.cache as { memoryBytes?: number; diskBytes?: number; hits?: number; misses?: number };
   const counts = Object.fromEntries(Object.entries(operations).map(([name, { count }]) => [name, count]));
   const traffic = `${sizeText(requests.bytesReceived)} in, ${sizeText(requests.bytesSent)} out`;
@@ -64,7 +64,7 @@ export function statusText(status: DaemonStatus): string {
     `  operations  ${sum(counts)} (${listed(counts)})`,
     `  cache       ${sizeText(cache.diskBytes ?? 0)} on disk, ${sizeText(cache.memoryBytes ?? 0)} in memory; ${cache.hits} hits, ${cache.misses} misses`,
     `  open        ${status.openFiles} files, ${status.openDirectories} directories`,
-    `  not in S3   ${dirty.length} files, ${sizeText(dirty.reduce((total, { size }) => total + size, 0))}`,
+    `  not in S3   ${dirty.length} files, ${sizeText(staging.usedBytes)} of at most ${sizeText(staging.limitBytes)}`,
   ];
   for (const { path, size, failure } of dirty) {
     lines.push(`    ${path} (${sizeText(size)})${failure === undefined ? '' : `: ${failure}`}`);

@@ -55,6 +55,7 @@ export interface DaemonStatus {
   readonly inodes: number;
   readonly dirty: readonly UnsavedFile[];
   readonly conflicts: readonly object[];
+  readonly staging: { readonly usedBytes: number; readonly limitBytes: number };
   readonly notificationsDropped: number;
   readonly memory: { readonly rssBytes: number; readonly heapBytes: number; readonly externalBytes: number };
 }

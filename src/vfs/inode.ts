@@ -79,8 +79,8 @@ export class Inode {
   writers = 0;
   /** Its name is gone or belongs to another inode. The key it had serves its open handles. */
   orphanKey: string | undefined;
-  /** Made without a name (O_TMPFILE), and may still get its first. */
-  isUnnamed = false;
+  /** Made without a name (O_TMPFILE), and may still get its first: what its st_ino follows from. */
+  unnamedOrigin: string | undefined;
   /** The directory that the name was in. */
   orphanOf: Inode | undefined;
   /** The object must be deleted with the last close. */

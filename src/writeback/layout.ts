@@ -122,6 +122,11 @@ export class Layout<S> {
     return valid;
   }
 
+  /** Bytes that the staged file holds, whether they still count or not. */
+  get stagedBytes(): number {
+    return this.written.bytes + this.#stale.bytes;
+  }
+
   /** Bytes that are no hole. */
   get dataBytes(): number {
     let sum = 0;

@@ -9,6 +9,7 @@ import { pread, pwrite, type ShortWrite } from '../file-io.js';
 import type { CopySource } from './copy-source.js';
 import type { Extent, ExtentMap } from './extent-map.js';
 import { Layout } from './layout.js';
+import { StagingSpace } from './staging-space.js';
 
 export class StagedFile {
   readonly path: string;
@@ -23,8 +24,12 @@ export class StagedFile {
   /** Ranges that the thread pool is writing: their bytes are newer than what the layout says. */
   readonly #underWay = new Set<Extent>();
   #sources = new Set<CopySource>();
+  readonly #space: StagingSpace;
+  /** Taken from it (bytes): no less than what was written and still counts. */
+  #held = 0;
 
-  constructor(path: string, baseBytes: number) {
+  constructor(path: string, baseBytes: number, space = new StagingSpace(Number.POSITIVE_INFINITY)) {
+    this.#space = space;
     this.path = path;
     this.layout = new Layout(baseBytes);
     this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
@@ -54,9 +59,10 @@ export class StagedFile {
 
   /**
    * Small writes go to the page cache at once; a hop through the thread pool costs more than they do. Answers how much was
-   * written: less than all only where the disk is full. `data` must not change before.
+   * written: less than all only where the disk is full. `data` must not change before. Throws with code ENOSPC.
    */
   write(offset: number, data: Uint8Array): number | Promise<number> {
+    this.#take(this.written.missing(offset, offset + data.length));
     // Counted before and after: an upload that ends in between must not take the file for unchanged.
     this.generation++;
     if (data.length > STAGED_SYNC_WRITE_BYTES) return this.#using(this.#writeBehind(offset, data));
@@ -64,9 +70,25 @@ export class StagedFile {
     try {
       while (done < data.length) done += writeSync(this.fd, data, done, data.length - done, offset + done);
     } catch (error) {
-      if (done === 0) throw error;
+      if (done === 0) {
+        this.#settle();
+        throw error;
+      }
     }
     return this.#note(offset, done);
+  }
+
+  #take(bytes: number): void {
+    this.#space.take(bytes);
+    this.#held += bytes;
+  }
+
+  /** Gives back what was taken for bytes that did not come, or are gone. */
+  #settle(): void {
+    if (this.#busy > 0) return;
+    const bytes = this.#closing ? 0 : this.layout.stagedBytes;
+    this.#space.give(this.#held - bytes);
+    this.#held = bytes;
   }
 
   async #writeBehind(offset: number, data: Uint8Array): Promise<number> {
@@ -101,6 +123,7 @@ export class StagedFile {
   #closeNow(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
+    this.#settle();
   }
 
   #note(offset: number, length: number): number {
@@ -116,6 +139,7 @@ export class StagedFile {
     this.#truncations++;
     this.generation++;
     this.dropUnusedSources();
+    this.#settle();
   }
 
   /** Bytes [start, end) become zeros, as far as the file reaches. */
@@ -131,6 +155,7 @@ export class StagedFile {
     this.layout.clear(start, end, inFile);
     this.generation++;
     this.dropUnusedSources();
+    this.#settle();
   }
 
   /** Bytes [start, end) become those of `source` from `sourceStart` on. Released once no range refers to it. */
@@ -141,6 +166,7 @@ export class StagedFile {
     this.layout.copy(start, end, source, sourceStart);
     this.generation++;
     this.dropUnusedSources();
+    this.#settle();
   }
 
   get sources(): ReadonlySet<CopySource> {
@@ -159,13 +185,14 @@ export class StagedFile {
 
   /**
    * Bytes of a copied range, brought here: taken where the range is still a copy of that place of that source. False: a
-   * program is writing there right now, so try again later. At most STAGED_SYNC_WRITE_BYTES.
+   * program is writing there right now, so try again later. At most STAGED_SYNC_WRITE_BYTES. Throws with code ENOSPC.
    */
   fill(start: number, bytes: Uint8Array, source: CopySource, sourceStart: number): boolean {
     const end = start + bytes.length;
     for (const range of this.#underWay) if (range.start < end && range.end > start) return false;
     for (const range of [...this.layout.copied.within(start, end)]) {
       if (range.source !== source || range.sourceStart - range.start !== sourceStart - start) continue;
+      this.#take(this.written.missing(range.start, range.end));
       for (let at = range.start; at < range.end; ) at += writeSync(this.fd, bytes, at - start, range.end - at, at);
       this.layout.write(range.start, range.end);
     }

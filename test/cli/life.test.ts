@@ -32,7 +32,8 @@ async function allGone(t: Tap, place: Place): Promise<void> {
   t.same(mountedAt(place.mountpoint), undefined, 'no mount');
   t.same(readdirSync(join(place.directory, 'run')), [], 'no socket');
   const ids = readdirSync(join(place.directory, 'state'), { withFileTypes: true }).filter((one) => one.isDirectory());
-  for (const { name } of ids) t.same(readdirSync(join(place.directory, 'state', name)), ['staged'], 'no lock');
+  for (const { name } of ids)
+    t.same(readdirSync(join(place.directory, 'state', name)), ['inodes.log', 'staged'], 'no lock');
 }
 
 t.test('in the background: it returns when the mount answers, and pailfs umount ends it', { skip }, async (t) => {

@@ -7,7 +7,7 @@ const skip = noKernelMounts;
 t.setTimeout(120_000);
 
 t.test('a file made with O_TMPFILE has no object until linkat gives it a name', { skip }, async (t) => {
-  await withBucket(t, async ({ py, store, server }) => {
+  await withBucket(t, async ({ py, store, server, remount }) => {
     server.requests.reset();
     await py(`
 fd = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600)
@@ -39,6 +39,9 @@ os.write(fd, b"!"); os.close(fd); assert open("d/named").read() == "all or nothi
     t.equal(await store.text('d/named'), 'all or nothing!');
     t.match((await store.get('d/named'))?.metadata, { mode: String(0o100640) });
     t.same(await store.keys(), ['d/', 'd/named', 'there']);
+    const ino = await py('print(os.stat("d/named").st_ino)');
+    await remount();
+    t.equal(await py('print(os.stat("d/named").st_ino)'), ino, 'st_ino is kept');
   });
 });
 

@@ -143,6 +143,24 @@ t.test('data, holes and blocks of a sparse file; an object has no holes', (t) =>
   }),
 );
 
+t.test('what waits for its upload is bounded: fallocate sees it, and clearing gives room back', (t) =>
+  withVolume(
+    async (volume) => {
+      const file = await volume.create('f');
+      await volume.writeAt(file, 0, Buffer.alloc(3 * MiB, 'x'));
+      t.equal(await code(fallocate(volume, file, 0, 0, 4 * MiB)), 'ok');
+      t.equal(await code(fallocate(volume, file, 0, 0, 5 * MiB)), 'ENOSPC');
+      t.equal(await code(volume.writeAt(file, 3 * MiB, Buffer.alloc(2 * MiB, 'y'))), 'ENOSPC');
+      await fallocate(volume, file, PUNCH, MiB, 3 * MiB);
+      t.equal(await code(volume.writeAt(file, 2 * MiB, Buffer.alloc(2 * MiB, 'y'))), 'ok');
+      await volume.closeFile(file);
+      t.equal(volume.body('f')?.indexOf('y'), 2 * MiB);
+      t.equal(volume.body('f')?.[MiB], '\0');
+    },
+    { stagingBytes: 4 * MiB },
+  ),
+);
+
 t.test('what cannot be allocated', (t) =>
   withVolume(async (volume) => {
     const file = await volume.create('f');

@@ -44,5 +44,7 @@ function mustFit(volume: Volume, staged: StagedFile | undefined, offset: number,
   let missing = end - offset;
   for (const run of staged?.written.runs(offset, end) ?? []) if (run.present) missing -= run.end - run.start;
   const { bavail, bsize } = statfsSync(volume.options.stateDirectory);
-  if (missing > bavail * bsize) throw new FsError(errno.ENOSPC, `${missing} bytes do not fit where files are staged`);
+  const { limit, used } = volume.staging;
+  if (missing > Math.min(bavail * bsize, limit - used))
+    throw new FsError(errno.ENOSPC, `${missing} bytes do not fit where files are staged`);
 }

@@ -41,19 +41,20 @@ export async function link(
   name: string,
 ): Promise<EntryReply> {
   const inode = volume.inodes.get(nodeid);
-  if (!inode.isUnnamed) throw new FsError(errno.EPERM, inode.path);
+  if (inode.unnamedOrigin === undefined) throw new FsError(errno.EPERM, inode.path);
   const parent = await parentForNew(volume, ctx, parentId, name);
-  keyOfNew(volume, parent, name, false);
   return changing([parent], async () => {
-    if (!inode.isUnnamed) throw new FsError(errno.EPERM, inode.path);
-    volume.inodes.name(inode, parent, name);
+    if (inode.unnamedOrigin === undefined) throw new FsError(errno.EPERM, inode.path);
+    const key = keyOfNew(volume, parent, name, false);
+    const origin = inode.unnamedOrigin;
+    volume.inodes.name(inode, parent, name, key);
     const sequence = setName(volume, parent, name, inode);
     inode.dirty = true;
     try {
       await inode.mutex.run(() => commitLocked(volume, inode, 'refuse'));
     } catch (error) {
       parent.directory?.overlay.revert(name, sequence);
-      volume.inodes.unname(inode);
+      volume.inodes.unname(inode, key, origin);
       throw isS3Error(error, 'PreconditionFailed') ? new FsError(errno.EEXIST, name) : error;
     }
     return entryReply(volume, inode);
