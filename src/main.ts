@@ -6,7 +6,7 @@
 import { readdirSync, statfsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { type Bucket, openBucket } from './bucket.js';
+import { type CheckedBucket, checkWrites, openBucket } from './bucket.js';
 import { systemClock } from './clock.js';
 import type { Settings } from './config.js';
 import { startControlServer } from './control/server.js';
@@ -102,7 +102,12 @@ function halfOfFree(directory: string): number {
   return Math.floor((bavail * bsize) / 2);
 }
 
-function filesystemOf(request: MountRequest, source: Source, bucket: Bucket, at: Directories): Promise<Filesystem> {
+function filesystemOf(
+  request: MountRequest,
+  source: Source,
+  bucket: CheckedBucket,
+  at: Directories,
+): Promise<Filesystem> {
   const { settings, log } = request;
   return openFilesystem({
     client: bucket.client,
@@ -166,11 +171,12 @@ async function start(request: MountRequest, undo: Undo): Promise<Started> {
   if (cleared) log.warn({ mountpoint: place }, 'the dead mount of a daemon that was killed was cleared');
   const bases = baseDirectories(settings, env, process.geteuid!());
   refuseBeforehand(settings, bases, place);
-  const bucket = await openBucket(source, settings, log);
-  undo.add(() => bucket.client.close());
-  const directories = makeDirectories(bases, mountId(source, bucket.probe.endpoint));
+  const opened = await openBucket(source, settings, log);
+  undo.add(() => opened.client.close());
+  const directories = makeDirectories(bases, mountId(source, opened.probe.endpoint));
   const lock = lockState(directories.state, place);
   undo.add(() => lock.release());
+  const bucket = checkWrites(opened, directories.state, log);
   const notices = [...bucket.notices];
   const staged = join(directories.state, 'staged');
   const left = leftBehind(staged);

@@ -57,7 +57,7 @@ export function statusText(status: DaemonStatus): string {
   const traffic = `${sizeText(requests.bytesReceived)} in, ${sizeText(requests.bytesSent)} out`;
   const lines = [
     `s3://${status.bucket}${status.prefix === '' ? '' : `/${status.prefix}`} on ${status.mountpoint}`,
-    `  server      ${status.endpoint} (${status.region})${status.anonymous ? ', without credentials' : ''}`,
+    `  server      ${status.endpoint} (${status.region})${status.anonymous ? ', without credentials' : ''}${status.conditionalWrites === 'ignored' ? ', ignores conditions on writes' : ''}`,
     `  daemon      pailfs ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}, ${sizeText(memory.rssBytes)} resident`,
     `  driver      ${status.driver}${status.privileged ? '' : ' (fusermount3)'}${status.readOnly ? ', read only' : ''}`,
     `  requests    ${sum(requests.byOperation)} (${listed(requests.byOperation)}); ${requests.retries} retries, ${requests.errors} errors; ${traffic}`,
