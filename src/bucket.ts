@@ -2,6 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Settings } from './config.js';
+import { readCustomerKey } from './customer-key.js';
+import { exitCode } from './exit-code.js';
 import type { Source } from './local/source.js';
 import type { Logger } from './log.js';
 import { createObjectClient, type ObjectClientOptions, tryAnonymous } from './s3/client-config.js';
@@ -15,7 +17,7 @@ import type { LeanClient } from './s3/lean-client.js';
 import type { ObjectClient } from './s3/object-client.js';
 import type { Probe } from './s3/probe.js';
 import { isS3Error } from './s3/s3-error.js';
-import { startupFailure } from './startup-failure.js';
+import { StartupFailure, startupFailure } from './startup-failure.js';
 
 export interface Bucket {
   readonly client: LeanClient;
@@ -36,7 +38,9 @@ export function clientOptionsOf(source: Source, settings: Settings): ObjectClien
     requestPayer: settings.requestPayer,
     sse: settings.sse,
     sseKmsKeyId: settings.sseKmsKeyId,
+    customerKey: settings.sseCKey === undefined ? undefined : readCustomerKey(settings.sseCKey),
     cannedAcl: settings.cannedAcl,
+    expectedBucketOwner: settings.expectedBucketOwner,
   };
 }
 
@@ -101,9 +105,12 @@ export async function openBucket(source: Source, settings: Settings, logger: Log
   }
   const { probe } = bucket;
   if (probe.canList) return bucket;
-  if (probe.anonymous) {
+  // A bucket of somebody else answers the same, and that is what the option is to keep out.
+  if (probe.anonymous || settings.expectedBucketOwner !== undefined) {
     await bucket.client.close();
-    throw startupFailure(probe.denied);
+    if (settings.expectedBucketOwner === undefined) throw startupFailure(probe.denied);
+    const line = `${source.bucket} does not belong to account ${settings.expectedBucketOwner}, or s3:ListBucket is denied on it: check expected-bucket-owner`;
+    throw new StartupFailure(exitCode.denied, line, { cause: probe.denied });
   }
   const blind = `s3:ListBucket is denied on ${source.bucket}: ls shows nothing, and only objects whose names are known can be used`;
   return { ...bucket, notices: [...bucket.notices, blind] };

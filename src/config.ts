@@ -65,12 +65,26 @@ function chosen(name: OptionName, sources: readonly Source[], cwd: string): stri
   }
 }
 
+const unreadableClasses: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
+
 function refuseWhatIsNotThere(settings: Settings): void {
   if (settings.writeBack === 'on') {
     throw new UsageError('write-back=on does not exist yet: leave it off, so that close() waits for the upload');
   }
   if (settings.driver === 'fuse-native') {
     throw new UsageError('driver=fuse-native does not exist yet: use driver=kernel');
+  }
+  if (settings.sseC !== undefined && settings.sseCKey === undefined) throw new UsageError('sse-c needs sse-c-key');
+  if (settings.sseCKey !== undefined && settings.sse !== undefined) {
+    throw new UsageError('sse and sse-c-key exclude each other: an object has one encryption');
+  }
+  if (settings.storageClass !== undefined && unreadableClasses.has(settings.storageClass)) {
+    throw new UsageError(
+      `storage-class=${settings.storageClass}: what is written there cannot be read without a restore; use a lifecycle rule`,
+    );
+  }
+  if (settings.expectedBucketOwner !== undefined && !/^\d{12}$/.test(settings.expectedBucketOwner)) {
+    throw new UsageError('expected-bucket-owner is the 12 digits of an AWS account');
   }
   if (settings.sseKmsKeyId !== undefined && !settings.sse?.startsWith('aws:kms')) {
     throw new UsageError('sse-kms-key-id needs sse=aws:kms or sse=aws:kms:dsse');

@@ -126,6 +126,7 @@ function filesystemOf(
     gid: settings.gid ?? process.getgid!(),
     fileMode: settings.fileMode & ~settings.umask,
     directoryMode: settings.dirMode & ~settings.umask,
+    storageClass: settings.storageClass,
     canList: bucket.probe.canList,
     host: hostname(),
     stateDirectory: at.state,

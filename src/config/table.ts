@@ -43,7 +43,41 @@ export const optionTable = {
     computed: "the bucket's own",
   },
   'sse-kms-key-id': { type: 'text', group: 'Bucket', describe: 'key for aws:kms', computed: "the bucket's own" },
-  'canned-acl': { type: 'text', group: 'Bucket', describe: 'ACL of what is written', computed: "the bucket's own" },
+  'sse-c': {
+    type: 'choice',
+    group: 'Bucket',
+    choices: ['AES256'],
+    describe: 'encryption with your own key, which sse-c-key names',
+    computed: 'none; AES256 where a key is given',
+  },
+  'sse-c-key': {
+    type: 'path',
+    group: 'Bucket',
+    describe: 'file with that key: 32 bytes, or these in base64',
+    computed: 'none',
+  },
+  'storage-class': {
+    type: 'text',
+    group: 'Bucket',
+    describe: 'storage class of the files that are written',
+    computed: 'what a file has; STANDARD for new ones',
+  },
+  'canned-acl': {
+    type: 'choice',
+    group: 'Bucket',
+    choices: [
+      ...['private', 'public-read', 'public-read-write', 'authenticated-read', 'aws-exec-read'],
+      ...['bucket-owner-read', 'bucket-owner-full-control'],
+    ],
+    describe: 'ACL of what is written',
+    computed: "the bucket's own",
+  },
+  'expected-bucket-owner': {
+    type: 'text',
+    group: 'Bucket',
+    describe: 'account that must own the bucket',
+    computed: 'any',
+  },
 
   ro: { type: 'flag', group: 'Mount', default: 'false', alias: 'r', describe: 'read only' },
   'allow-other': { type: 'flag', group: 'Mount', default: 'false', describe: 'let other users in' },

@@ -110,6 +110,8 @@ export interface EmbeddedServer {
   archive(bucket: string, key: string): void;
   /** What the credentials may not do, by operation name (HeadObject, ListObjectsV2, PutObject …): answered 403 AccessDenied. */
   denied: Set<string>;
+  /** Buckets whose requests are refused (403) unless they say that the requester pays. */
+  requesterPays: Set<string>;
   /** Accepts the key pair from now on (and the old ones until they expire). */
   addCredentials(pair: EmbeddedCredentials): void;
   /** Makes an object of `size` zero bytes with no data on the disk, with `patches` written over it. */

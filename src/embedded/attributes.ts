@@ -4,6 +4,7 @@
  */
 import { MAX_METADATA_BYTES } from '../constants.js';
 import type { Headers } from './answer.js';
+import { encryptionHeaders, readEncryption } from './encryption.js';
 import { Failure } from './failure.js';
 import type { Attributes, ObjectRecord } from './record.js';
 import { decode, header, type S3Request } from './request.js';
@@ -25,6 +26,10 @@ const CLASSES = [
   'GLACIER',
   'DEEP_ARCHIVE',
   'GLACIER_IR',
+];
+const CANNED_ACLS = [
+  ...['private', 'public-read', 'public-read-write', 'authenticated-read', 'aws-exec-read'],
+  ...['bucket-owner-read', 'bucket-owner-full-control'],
 ];
 const PREFIX = 'x-amz-meta-';
 
@@ -51,18 +56,21 @@ export function readContentHeaders(request: S3Request): Record<string, string> {
   return headers;
 }
 
-/** What no copy inherits: storage class, redirect and encryption. */
-export function readPlacement(request: S3Request): Pick<Attributes, 'storageClass' | 'redirect' | 'kms'> {
+export type Placement = Omit<Attributes, 'headers' | 'metadata' | 'tags'>;
+
+/** What no copy inherits: storage class, redirect, ACL and encryption. */
+export function readPlacement(request: S3Request): Placement {
   const storageClass = header(request, 'x-amz-storage-class');
   if (storageClass !== undefined && !CLASSES.includes(storageClass)) throw new Failure('InvalidStorageClass');
-  if (header(request, 'x-amz-server-side-encryption-customer-algorithm') !== undefined) {
-    throw new Failure('NotImplemented');
+  const acl = header(request, 'x-amz-acl');
+  if (acl !== undefined && !CANNED_ACLS.includes(acl)) {
+    throw new Failure('InvalidArgument', { fields: { ArgumentName: 'x-amz-acl', ArgumentValue: acl } });
   }
-  const kms = header(request, 'x-amz-server-side-encryption')?.startsWith('aws:kms');
   return {
     storageClass: storageClass === 'STANDARD' ? undefined : storageClass,
     redirect: header(request, 'x-amz-website-redirect-location'),
-    kms: kms ? (header(request, 'x-amz-server-side-encryption-aws-kms-key-id') ?? 'alias/aws/s3') : undefined,
+    acl,
+    ...readEncryption(request),
   };
 }
 
@@ -126,9 +134,4 @@ export function attributeHeaders(record: ObjectRecord): Headers {
   if (record.storageClass) headers['x-amz-storage-class'] = record.storageClass;
   if (record.redirect) headers['x-amz-website-redirect-location'] = record.redirect;
   return headers;
-}
-
-export function encryptionHeaders({ kms }: Attributes): Headers {
-  if (kms === undefined) return { 'x-amz-server-side-encryption': 'AES256' };
-  return { 'x-amz-server-side-encryption': 'aws:kms', 'x-amz-server-side-encryption-aws-kms-key-id': kms };
 }

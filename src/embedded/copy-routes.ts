@@ -3,8 +3,9 @@
  * encryption, the parts of a multipart object) is lost here too.
  */
 import { checksumElements, type Handler, isoTime, namedAlgorithm, type Service, xmlAnswer } from './answer.js';
-import { encryptionHeaders, readContentHeaders, readMetadata, readPlacement, readTags } from './attributes.js';
+import { readContentHeaders, readMetadata, readPlacement, readTags } from './attributes.js';
 import { type CopySource, checksumOf, findSource, md5Of, opaqueEtag, sourceRange } from './copy-source.js';
+import { encryptionHeaders, hidesDigest } from './encryption.js';
 import { Failure } from './failure.js';
 import { type Attributes, type Checksum, type ObjectRecord, quoted } from './record.js';
 import { header, type S3Request } from './request.js';
@@ -26,7 +27,7 @@ const copyObject: Handler = async (service, request) => {
   // One reference for the copy, taken now because the source may go while digests are read.
   store.blobs.retain(from.segments);
   try {
-    const etag = etagOf(await contentEtag(service, from), attributes.kms);
+    const etag = etagOf(await contentEtag(service, from), attributes);
     const checksum = await copiedChecksum(service, request, from);
     checkCondition(service, request);
     const { segments, size } = from;
@@ -52,7 +53,10 @@ function directive(request: S3Request, name: string): 'COPY' | 'REPLACE' {
 function attributesOf(request: S3Request, { bucket, record }: CopySource): Attributes {
   const replace = directive(request, 'x-amz-metadata-directive') === 'REPLACE';
   const placement = readPlacement(request);
-  const changes = ['x-amz-storage-class', 'x-amz-website-redirect-location', 'x-amz-server-side-encryption'];
+  const changes = [
+    ...['x-amz-storage-class', 'x-amz-website-redirect-location', 'x-amz-server-side-encryption'],
+    'x-amz-server-side-encryption-customer-algorithm',
+  ];
   const same = bucket === request.bucket && record.key === request.key;
   if (same && !replace && !changes.some((name) => header(request, name) !== undefined)) {
     throw new Failure('InvalidRequest', {
@@ -70,7 +74,7 @@ function attributesOf(request: S3Request, { bucket, record }: CopySource): Attri
 }
 
 async function contentEtag({ store }: Service, from: ObjectRecord): Promise<string> {
-  if (!from.parts && !from.kms) return from.etag;
+  if (!from.parts && !hidesDigest(from)) return from.etag;
   return from.size <= HASHED_COPY_BYTES ? md5Of(store.blobs, from.segments) : opaqueEtag(from.etag, 'copy');
 }
 

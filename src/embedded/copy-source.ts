@@ -5,6 +5,7 @@ import { OWNER, type Service } from './answer.js';
 import type { BlobStore } from './blobs.js';
 import { type Algorithm, createSum } from './checksum.js';
 import { checkRead } from './conditions.js';
+import { checkDecryption, SOURCE_CUSTOMER } from './encryption.js';
 import { Failure } from './failure.js';
 import { checkReadable } from './read-routes.js';
 import { type ObjectRecord, type Segment, sliceSegments } from './record.js';
@@ -33,6 +34,7 @@ export function findSource(service: Service, request: S3Request): CopySource {
   const record = service.store.bucket(bucket).objects.get(key);
   if (!record) throw new Failure('NoSuchKey', { fields: { Key: key } });
   checkReadable(record);
+  checkDecryption(request, record, SOURCE_CUSTOMER);
   checkRead(request, record, 'x-amz-copy-source-');
   return { bucket, record };
 }

@@ -23,6 +23,7 @@ const known: Record<string, readonly [status: number, message: string]> = {
   InvalidAccessKeyId: [403, 'The AWS Access Key Id you provided does not exist in our records.'],
   InvalidArgument: [400, 'Invalid Argument'],
   InvalidBucketName: [400, 'The specified bucket is not valid.'],
+  InvalidEncryptionAlgorithmError: [400, 'The Encryption request you specified is not valid. Supported value: AES256.'],
   InvalidDigest: [400, 'The Content-MD5 you specified was invalid.'],
   InvalidObjectState: [403, "The operation is not valid for the object's storage class"],
   InvalidPart: [

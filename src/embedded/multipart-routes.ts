@@ -10,10 +10,11 @@ import {
   type Service,
   xmlAnswer,
 } from './answer.js';
-import { encryptionHeaders, readAttributes } from './attributes.js';
+import { readAttributes } from './attributes.js';
 import { receiveText } from './body.js';
 import { canBeFullObject, compositeSum, elementOf, fullObjectSum } from './checksum.js';
 import { checksumOf, findSource, opaqueEtag, sourceRange } from './copy-source.js';
+import { checkPartKey, encryptionHeaders } from './encryption.js';
 import { Failure } from './failure.js';
 import { type Checksum, type ObjectRecord, type PartRecord, quoted, type UploadRecord, unquoted } from './record.js';
 import { header, numberOf, type S3Request } from './request.js';
@@ -74,6 +75,7 @@ function partNumber(request: S3Request): number {
 const uploadPart: Handler = async (service, request) => {
   const { record } = uploadOf(service, request);
   const number = partNumber(request);
+  checkPartKey(request, record.attributes);
   const wanted = record.checksum?.algorithm ?? namedAlgorithm(header(request, 'x-amz-sdk-checksum-algorithm'));
   const { length, md5, checksum, segments } = await receiveContent(service, request, wanted);
   try {
@@ -88,7 +90,7 @@ const uploadPart: Handler = async (service, request) => {
     service.store.blobs.release(segments);
     throw error;
   }
-  const etag = etagOf(md5, record.attributes.kms);
+  const etag = etagOf(md5, record.attributes);
   service.store.putPart(record.id, { number, size: length, etag, modified: service.now(), segments, checksum });
   return emptyAnswer(200, {
     etag: quoted(etag),
@@ -101,6 +103,7 @@ const uploadPartCopy: Handler = async (service, request) => {
   const { store } = service;
   const { record } = uploadOf(service, request);
   const number = partNumber(request);
+  checkPartKey(request, record.attributes);
   const source = findSource(service, request).record;
   const { segments, size } = sourceRange(request, source);
   store.blobs.retain(segments);
@@ -186,7 +189,7 @@ function joinParts(upload: UploadRecord, parts: readonly PartRecord[]): ObjectRe
     ...upload.attributes,
     key: upload.key,
     size: parts.reduce((sum, { size }) => sum + size, 0),
-    etag: `${etagOf(md5.digest('hex'), upload.attributes.kms)}-${parts.length}`,
+    etag: `${etagOf(md5.digest('hex'), upload.attributes)}-${parts.length}`,
     // AWS dates the object at its Create, not at its Complete.
     modified: upload.created,
     segments: parts.flatMap(({ segments }) => segments),

@@ -3,6 +3,7 @@ import { type Answer, checksumHeaders, type Handler, type Headers, type Service,
 import { attributeHeaders } from './attributes.js';
 import { elementOf } from './checksum.js';
 import { checkRead } from './conditions.js';
+import { checkDecryption } from './encryption.js';
 import { Failure } from './failure.js';
 import { type Checksum, type ObjectRecord, quoted, sliceSegments } from './record.js';
 import { header, numberOf, type S3Request } from './request.js';
@@ -31,6 +32,7 @@ export function checkReadable(record: ObjectRecord): void {
 const getObject: Handler = (service, request) => {
   const record = findObject(service, request);
   checkRead(request, record);
+  checkDecryption(request, record);
   if (request.method === 'GET') checkReadable(record);
   const span = spanOf(request, record);
   const headers: Headers = {
@@ -123,6 +125,7 @@ function overrides(request: S3Request): Headers {
 
 const getObjectAttributes: Handler = (service, request): Answer => {
   const record = findObject(service, request);
+  checkDecryption(request, record);
   const wanted = (header(request, 'x-amz-object-attributes') ?? '').split(',').map((name) => name.trim());
   let content = '';
   if (wanted.includes('ETag')) content += element('ETag', record.etag);

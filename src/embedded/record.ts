@@ -29,8 +29,13 @@ export interface Attributes {
   /** Absent: STANDARD. */
   readonly storageClass?: string;
   readonly redirect?: string;
-  /** KMS key id, when the object is not under SSE-S3. */
+  /** KMS key id, when the object is not under SSE-S3; `dsse`: twice encrypted. */
   readonly kms?: string;
+  readonly dsse?: boolean;
+  /** MD5 (base64) of the customer's key that the object is under. */
+  readonly customerKeyMd5?: string;
+  /** Canned ACL. */
+  readonly acl?: string;
 }
 
 export interface ObjectPart {

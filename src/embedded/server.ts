@@ -41,6 +41,7 @@ interface Running extends Service {
   readonly faults: Faults;
   readonly count: RequestCount;
   readonly publicBuckets: ReadonlySet<string>;
+  readonly requesterPays: Set<string>;
 }
 
 export async function startEmbeddedServer(options: EmbeddedOptions): Promise<EmbeddedServer> {
@@ -60,6 +61,7 @@ export async function startEmbeddedServer(options: EmbeddedOptions): Promise<Emb
     count: new RequestCount(),
     denied: new Set<string>(),
     publicBuckets: new Set(options.publicBuckets),
+    requesterPays: new Set(),
     endpoint: '',
     strictMultipart: true,
   };
@@ -111,6 +113,7 @@ function controls(
       running.strictMultipart = strict;
     },
     denied: denied as Set<string>,
+    requesterPays: running.requesterPays,
     archive: (bucket, key) => {
       const record = store.bucket(bucket).objects.get(key);
       if (!record) throw new Error(`no object ${key} to archive`);
@@ -211,17 +214,22 @@ async function perform(running: Running, request: S3Request): Promise<Answer> {
     if (request.withoutRange) delete request.headers.range;
     const handler = routes[request.operation];
     if (!handler) throw new Failure(request.operation === 'MethodNotAllowed' ? 'MethodNotAllowed' : 'NotImplemented');
-    return await handler(running, request);
+    const answer = await handler(running, request);
+    if (!running.requesterPays.has(request.bucket)) return answer;
+    return { ...answer, headers: { ...answer.headers, 'x-amz-request-charged': 'requester' } };
   } catch (error) {
     return errorAnswer(asFailure(error), { id: request.id, path: `/${request.bucket}/${request.key}` });
   }
 }
 
-function authorize({ verifier, publicBuckets, denied }: Running, request: S3Request): void {
+function authorize({ verifier, publicBuckets, denied, requesterPays }: Running, request: S3Request): void {
   const signed = verifier.verify(request);
   const open = publicBuckets.has(request.bucket) && PUBLIC.has(request.operation);
   const owner = header(request, 'x-amz-expected-bucket-owner') ?? OWNER;
-  if ((!signed && !open) || denied.has(request.operation) || owner !== OWNER) throw new Failure('AccessDenied');
+  // The owner need not say it on AWS; here it is the only account there is.
+  const pays = !requesterPays.has(request.bucket) || header(request, 'x-amz-request-payer') === 'requester';
+  if (!pays || (!signed && !open) || denied.has(request.operation) || owner !== OWNER)
+    throw new Failure('AccessDenied');
   if ((request.query.get('versionId') ?? 'null') !== 'null') throw new Failure('NoSuchVersion');
 }
 

@@ -2,10 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { DELETE_BATCH_KEYS, MAX_KEY_BYTES, MAX_PART_BYTES } from '../constants.js';
 import { checksumHeaders, emptyAnswer, type Handler, namedAlgorithm, type Service, xmlAnswer } from './answer.js';
-import { checkTags, encryptionHeaders, readAttributes } from './attributes.js';
+import { checkTags, readAttributes } from './attributes.js';
 import { type Received, receive, receiveText } from './body.js';
 import type { Algorithm } from './checksum.js';
 import { checkEtag, checkWrite } from './conditions.js';
+import { type Encryption, encryptionHeaders, hidesDigest } from './encryption.js';
 import { Failure } from './failure.js';
 import { findObject } from './read-routes.js';
 import { type ObjectRecord, quoted, type Segment } from './record.js';
@@ -43,9 +44,9 @@ export async function receiveContent(
   }
 }
 
-/** Without MD5 in it under KMS, as on AWS. */
-export function etagOf(md5: string, kms: string | undefined): string {
-  return kms === undefined ? md5 : randomBytes(16).toString('hex');
+/** Without MD5 in it under a key of somebody's, as on AWS. */
+export function etagOf(md5: string, encryption: Encryption): string {
+  return hidesDigest(encryption) ? randomBytes(16).toString('hex') : md5;
 }
 
 const putObject: Handler = async (service, request) => {
@@ -59,7 +60,7 @@ const putObject: Handler = async (service, request) => {
     ...attributes,
     key: request.key,
     size: length,
-    etag: etagOf(md5, attributes.kms),
+    etag: etagOf(md5, attributes),
     modified: service.now(),
     segments,
     checksum: checksum && { ...checksum, type: 'FULL_OBJECT' },

@@ -50,6 +50,7 @@ export const opcode = {
   RENAME2: 45,
   LSEEK: 46,
   COPY_FILE_RANGE: 47,
+  TMPFILE: 51,
   STATX: 52,
   COPY_FILE_RANGE_64: 53,
 } as const;

@@ -242,6 +242,12 @@ decoders[opcode.CREATE] = named(16, (frame, name) => ({
   mode: frame.u32(BODY + 4),
   umask: frame.u32(BODY + 8),
 }));
+decoders[opcode.TMPFILE] = fixed(16, (frame) => ({
+  op: 'tmpfile',
+  flags: frame.u32(BODY),
+  mode: frame.u32(BODY + 4),
+  umask: frame.u32(BODY + 8),
+}));
 decoders[opcode.READ] = decodeRead('read');
 decoders[opcode.READDIR] = decodeRead('readdir');
 decoders[opcode.READDIRPLUS] = decodeRead('readdirplus');

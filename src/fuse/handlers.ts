@@ -159,6 +159,10 @@ const handlers: Handlers = {
   },
   open: (s, c, r) => s.settle(c, s.operations.open(c, c.nodeid, r.flags, r.killSuidgid), sendOpen),
   create: (s, c, r) => s.settle(c, s.operations.create(c, c.nodeid, r.name, r.mode, r.umask, r.flags), sendCreate),
+  tmpfile: (s, c, r) => {
+    if (!s.operations.tmpfile) return s.fail(c, -errno.ENOSYS);
+    s.settle(c, s.operations.tmpfile(c, c.nodeid, r.mode, r.umask, r.flags), sendCreate);
+  },
   read: (s, c, r) => s.settle(c, s.operations.read(c, c.nodeid, r.fh, r.offset, r.size), dataSender(r.size)),
   write: (s, c, r) =>
     s.settle(c, s.operations.write(c, c.nodeid, r.fh, r.offset, r.data, r.flags), countSender(r.data.length)),

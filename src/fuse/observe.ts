@@ -27,7 +27,7 @@ const names = [
   ...['lookup', 'forget', 'getattr', 'setattr', 'readlink', 'mknod', 'mkdir', 'unlink', 'rmdir', 'symlink', 'rename'],
   ...['link', 'open', 'create', 'read', 'write', 'flush', 'release', 'fsync', 'opendir', 'readdir', 'releasedir'],
   ...['fsyncdir', 'statfs', 'access', 'setxattr', 'getxattr', 'listxattr', 'removexattr', 'fallocate', 'lseek'],
-  ...['copyFileRange'],
+  ...['copyFileRange', 'tmpfile'],
 ] as const satisfies readonly (keyof Operations)[];
 
 function describe(result: unknown): unknown {

@@ -174,6 +174,8 @@ export interface Operations {
     umask: number,
     flags: number,
   ): Answer<CreateReply>;
+  /** O_TMPFILE: a file in this directory's filesystem without a name, open. `link` may give it its first name. */
+  tmpfile?(ctx: RequestContext, parent: number, mode: number, umask: number, flags: number): Answer<CreateReply>;
   /** Fewer bytes than asked mean end of file. Pieces are sent in order; they must stay unchanged until the reply is out. */
   read(
     ctx: RequestContext,

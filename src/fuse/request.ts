@@ -58,6 +58,8 @@ export interface RequestBodies {
   open: Opening;
   opendir: Opening;
   create: Named & { readonly flags: number; readonly mode: number; readonly umask: number };
+  /** Without a name: the kernel sends "/" for one. */
+  tmpfile: { readonly flags: number; readonly mode: number; readonly umask: number };
   read: Reading;
   readdir: Reading;
   readdirplus: Reading;

@@ -10,6 +10,7 @@ import { type CredentialProvider, CredentialSource, sdkProvider } from './creden
 import { configuredRegion, resolveEndpoint } from './endpoint.js';
 import { HttpTransport } from './http-transport.js';
 import { LeanClient } from './lean-client.js';
+import { MountHeaders } from './mount-headers.js';
 import type { Probe } from './probe.js';
 import { type Environment, proxyFor } from './proxy.js';
 import { RequestSender } from './request-sender.js';
@@ -29,11 +30,15 @@ export interface ObjectClientOptions {
   /** No attempt of a request starts later than this after its first (ms). */
   readonly ioTimeoutMs: number;
   readonly requestPayer?: boolean;
+  /** Account (12 digits) that must own the bucket. */
+  readonly expectedBucketOwner?: string;
   /** Absent: path style for custom endpoints, as AWS says for its own. */
   readonly pathStyle?: boolean;
   /** Server-side encryption of what is written: AES256, aws:kms, aws:kms:dsse. */
   readonly sse?: string;
   readonly sseKmsKeyId?: string;
+  /** SSE-C: 32 bytes. Sent over TLS, or to this machine, only. */
+  readonly customerKey?: Uint8Array;
   readonly cannedAcl?: string;
   readonly clock?: Clock;
   /** For tests: credentials from elsewhere than the default chain. */
@@ -73,6 +78,12 @@ function readCaBundle(env: Environment): string | undefined {
   } catch (error) {
     throw refused(`the certificates that AWS_CA_BUNDLE names cannot be read: ${(error as Error).message}`, error);
   }
+}
+
+function isLoopback(hostname: string): boolean {
+  return (
+    hostname === 'localhost' || hostname === '[::1]' || hostname === '::1' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  );
 }
 
 function createTransport(options: ObjectClientOptions, env: Environment): HttpTransport {
@@ -117,6 +128,9 @@ export async function createObjectClient(options: ObjectClientOptions, logger: L
       pathStyle: options.pathStyle,
     });
   const endpoint = await endpointFor(region);
+  if (options.customerKey !== undefined && !endpoint.secure && !isLoopback(endpoint.hostname)) {
+    throw refused(`the key of sse-c would travel to ${endpoint.host} in the clear: use an https:// endpoint`);
+  }
   const provider = options.noSignRequest
     ? undefined
     : (options.credentialProvider ?? sdkProvider(sdk, profile, logger));
@@ -132,9 +146,12 @@ export async function createObjectClient(options: ObjectClientOptions, logger: L
     sleep: options.sleep ?? sleep,
     random: options.random ?? Math.random,
     logger,
-    requestPayer: options.requestPayer,
+    mountHeaders: new MountHeaders(options),
   });
-  return new LeanClient(bucket, sender, { headers: writeHeaders(options) });
+  return new LeanClient(bucket, sender, {
+    headers: writeHeaders(options),
+    customerKey: options.customerKey !== undefined,
+  });
 }
 
 /** The same bucket without credentials: the client where it may be listed by anyone, undefined where not. */

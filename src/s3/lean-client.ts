@@ -142,6 +142,10 @@ export class LeanClient implements ObjectClient {
     const { endpoint } = sender;
     const path = `${endpoint.basePath}/${encodeKey(key)}`;
     const base = `${endpoint.secure ? 'https' : 'http'}://${endpoint.host}${path}`;
+    if (sender.options.mountHeaders?.hasCustomerKey) {
+      const details = { operation: 'Presign', key };
+      throw new S3Error('NotImplemented', 'Presign: a URL cannot carry the key of sse-c', details);
+    }
     const credentials = await sender.options.credentials.get();
     if (credentials === undefined) return base;
     if (!Number.isInteger(expiresSeconds) || expiresSeconds < 1 || expiresSeconds > 604_800) {

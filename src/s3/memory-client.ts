@@ -80,7 +80,7 @@ export class MemoryClient implements api.ObjectClient {
   }
 
   #info(key: string, object: StoredObject): api.ObjectInfo {
-    const { etag, body, lastModified, headers, metadata, tags } = object;
+    const { etag, body, lastModified, headers, metadata, tags, encryption } = object;
     const archived = headers.storageClass === 'GLACIER' || headers.storageClass === 'DEEP_ARCHIVE';
     const copied = { headers: { ...headers }, metadata: { ...metadata } };
     return {
@@ -90,6 +90,7 @@ export class MemoryClient implements api.ObjectClient {
       lastModified,
       ...copied,
       tagCount: tags.length,
+      encryption,
       archived,
       date: this.date(),
     };
@@ -224,7 +225,8 @@ export class MemoryClient implements api.ObjectClient {
     const { storageClass: _, ...headers } = from.headers;
     const kept = { headers, metadata: from.metadata, tags: from.tags };
     const attributes = replace === undefined ? kept : { ...storedAttributes(replace), tags: replace.tags ?? from.tags };
-    return this.store(destination, from.body, md5Etag(from.body), attributes);
+    const encryption = options.encryption ?? replace?.encryption;
+    return this.store(destination, from.body, md5Etag(from.body), { ...attributes, encryption });
   }
 
   async delete(key: string, options: api.CallOptions & { ifMatch?: string } = {}): Promise<void> {

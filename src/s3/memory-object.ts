@@ -8,11 +8,13 @@ export interface StoredObject {
   readonly headers: api.ObjectHeaders;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tags: ReadonlyArray<readonly [string, string]>;
+  readonly encryption?: api.ObjectInfo['encryption'];
 }
 
-export type StoredAttributes = Pick<StoredObject, 'headers' | 'metadata' | 'tags'>;
+export type StoredAttributes = Pick<StoredObject, 'headers' | 'metadata' | 'tags' | 'encryption'>;
 
 export function storedAttributes(given: api.WriteAttributes): StoredAttributes {
   const { contentType = 'binary/octet-stream', ...rest } = given.headers ?? {};
-  return { headers: { contentType, ...rest }, metadata: { ...given.metadata }, tags: [...(given.tags ?? [])] };
+  const { encryption, metadata, tags = [] } = given;
+  return { headers: { contentType, ...rest }, metadata: { ...metadata }, tags: [...tags], encryption };
 }

@@ -17,7 +17,7 @@ import type {
   WriteAttributes,
   WriteReply,
 } from './object-client.js';
-import { pushAttributes, pushCondition } from './object-headers.js';
+import { pushAttributes, pushCondition, pushEncryption } from './object-headers.js';
 import { parseDocument } from './reading.js';
 import type { RequestSender, S3Request } from './request-sender.js';
 import { isS3Error } from './s3-error.js';
@@ -35,6 +35,7 @@ export async function createUpload(
   const operation = 'CreateMultipartUpload';
   const headers = [...defaults.headers, 'x-amz-checksum-algorithm', 'CRC32', 'x-amz-checksum-type', 'FULL_OBJECT'];
   pushAttributes(operation, key, headers, options);
+  if (!defaults.customerKey) pushEncryption(headers, options.encryption);
   const { signal } = options;
   const request: S3Request = { operation, method: 'POST', key, query: 'uploads=', headers, body: nothing, signal };
   return parseDocument(sender, request, (await sender.text(request)).text, parseUploadId);

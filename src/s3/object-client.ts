@@ -102,6 +102,8 @@ export interface WriteCondition {
 }
 
 export interface WriteAttributes {
+  /** Encryption asked for this object; that of the mount, where it has one, goes before it. */
+  readonly encryption?: ObjectInfo['encryption'];
   readonly headers?: ObjectHeaders;
   readonly metadata?: Readonly<Record<string, string>>;
   /** Tag set as key=value pairs, to be kept by a PUT or a multipart upload. */
@@ -144,6 +146,8 @@ export interface CopyOptions extends CallOptions, WriteCondition {
   readonly sourceIfMatch?: string;
   /** Fails with PreconditionFailed when the source changed (metadata too) after this time; whole seconds. */
   readonly sourceIfUnmodifiedSince?: number;
+  /** As in WriteAttributes, also where the source's metadata is kept: no copy inherits its encryption. */
+  readonly encryption?: ObjectInfo['encryption'];
   /** Absent: the source's metadata and headers are kept. Present: they replace the source's. */
   readonly replace?: WriteAttributes;
 }

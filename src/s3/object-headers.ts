@@ -151,6 +151,15 @@ export function pushAttributes(operation: string, key: string, to: string[], att
   if (tags !== undefined && tags.length > 0) to.push('x-amz-tagging', encodeTags(tags));
 }
 
+const SSE = 'x-amz-server-side-encryption';
+
+/** Asks for an object's own encryption, unless the request asks for another already. */
+export function pushEncryption(to: string[], encryption: ObjectInfo['encryption']): void {
+  if (encryption === undefined || to.includes(SSE)) return;
+  to.push(SSE, encryption.algorithm);
+  if (encryption.keyId !== undefined) to.push(`${SSE}-aws-kms-key-id`, encryption.keyId);
+}
+
 export function pushCondition(to: string[], condition: WriteCondition): void {
   if (condition.ifMatch !== undefined) to.push('if-match', addQuotes(condition.ifMatch));
   else if (condition.ifAbsent) to.push('if-none-match', '*');

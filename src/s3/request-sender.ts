@@ -11,6 +11,7 @@ import type { Endpoint } from './endpoint.js';
 import { kindOf, type Remedy, remedyOf, statusOfCode } from './error-mapping.js';
 import { type BodySink, type HttpHead, type HttpTransport, headerOf } from './http-transport.js';
 import { encodeKey } from './key.js';
+import type { MountHeaders } from './mount-headers.js';
 import { RetryBudget, type RetryPolicy, RetryState, type Sleep } from './retry.js';
 import { S3Error, type S3ErrorKind } from './s3-error.js';
 import { payloadHash, Signer } from './signer.js';
@@ -56,7 +57,7 @@ export interface SenderOptions {
   readonly sleep: Sleep;
   readonly random: () => number;
   readonly logger: Logger;
-  readonly requestPayer?: boolean;
+  readonly mountHeaders?: MountHeaders;
 }
 
 /** Error documents are small; what is longer is cut. */
@@ -161,13 +162,29 @@ export class RequestSender {
     onHead: (head: HttpHead) => BodySink,
     accepts?: (status: number) => boolean,
   ): Promise<HttpHead> {
+    try {
+      return await this.#attempt(request, onHead, accepts, true);
+    } catch (error) {
+      // The answer for an object that is not under the customer's key; of a HEAD the status is all there is.
+      const refused = error instanceof AttemptFailure && error.error.details.status === 400;
+      if (!refused || error.remedy !== 'none' || !this.options.mountHeaders?.mayLackKey(request.operation)) throw error;
+      return this.#attempt(request, onHead, accepts, false);
+    }
+  }
+
+  async #attempt(
+    request: S3Request,
+    onHead: (head: HttpHead) => BodySink,
+    accepts: ((status: number) => boolean) | undefined,
+    keyed: boolean,
+  ): Promise<HttpHead> {
     const found = this.options.credentials.get();
     const credentials = found instanceof Promise ? await found : found;
     const { endpoint } = this;
     const path = `${endpoint.basePath}${request.key === undefined ? '/' : `/${this.#encode(request)}`}`;
     const query = request.query ?? '';
     const headers = ['host', endpoint.host, ...request.headers];
-    if (this.options.requestPayer) headers.push('x-amz-request-payer', 'requester');
+    this.options.mountHeaders?.push(request.operation, headers, keyed);
     if (credentials !== undefined) {
       const hash = payloadHash(request.body, endpoint.secure);
       this.signer.sign(request.method, path, query, headers, hash, this.now(), credentials, endpoint.scope);

@@ -9,7 +9,7 @@ import { type HttpHead, headerOf } from './http-transport.js';
 import { encodeKey } from './key.js';
 import { recoverReply, type Standing, sameMetadata, standing } from './lost-answer.js';
 import type { CopyOptions, PutOptions, WriteReply } from './object-client.js';
-import { pushAttributes, pushCondition } from './object-headers.js';
+import { pushAttributes, pushCondition, pushEncryption } from './object-headers.js';
 import { parseDocument } from './reading.js';
 import { AttemptFailure, type RequestSender, type S3Request } from './request-sender.js';
 import { S3Error } from './s3-error.js';
@@ -18,6 +18,8 @@ import { S3Error } from './s3-error.js';
 export interface WriteDefaults {
   /** Flat pairs: x-amz-server-side-encryption, x-amz-acl and the like. */
   readonly headers: readonly string[];
+  /** Every object gets the customer's key, which excludes any other encryption. */
+  readonly customerKey?: boolean;
 }
 
 function versionOf(head: HttpHead): string | undefined {
@@ -47,6 +49,7 @@ export async function putObject(
   const { signal } = options;
   const headers = [...defaults.headers];
   pushAttributes(operation, key, headers, options);
+  if (!defaults.customerKey) pushEncryption(headers, options.encryption);
   pushCondition(headers, options);
   const crc = crc32(body);
   pushCrc32(headers, crc);
@@ -107,6 +110,7 @@ function copyHeaders(
     pushAttributes('CopyObject', key, headers, options.replace);
     if (options.replace.tags !== undefined) headers.push('x-amz-tagging-directive', 'REPLACE');
   }
+  if (!defaults.customerKey) pushEncryption(headers, options.encryption ?? options.replace?.encryption);
   pushCondition(headers, options);
   return headers;
 }

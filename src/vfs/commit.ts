@@ -9,15 +9,19 @@ import { errno } from '../errno.js';
 import type { ObjectHeaders, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
 import { conflictName } from '../writeback/conflict.js';
-import { ExtentMap } from '../writeback/extent-map.js';
+import type { CopySource } from '../writeback/copy-source.js';
+import { Layout } from '../writeback/layout.js';
 import type { StagedFile } from '../writeback/staged-file.js';
 import { isConflict, upload } from '../writeback/upload.js';
 import { planUpload, type UploadPlan } from '../writeback/upload-plan.js';
 import { encodeAttributes } from './attribute.js';
 import { readBytes } from './content-reader.js';
 import { contentTypeOf } from './content-type.js';
+import { followCopies, keepCopies, withSources } from './copied-content.js';
+import { keptEncryption } from './encryption.js';
 import { headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
+import { removeLeftover } from './leftover.js';
 import { isMarkerContent } from './marker.js';
 import { isWellFormed } from './name.js';
 import { setNameConfirmed } from './resolve.js';
@@ -29,6 +33,9 @@ import { dropCached, holdCached, keyOf, keyOfNew, properDirectory, type Volume }
 /** Rounds while the file goes on changing under its upload; after them it stays dirty for the next close. */
 const MAX_ROUNDS = 3;
 
+/** What becomes of a file whose place in the store somebody else's object has taken. */
+export type OnConflict = 'keep both' | 'refuse';
+
 /** Resolves when the store has everything that was there at the call; rejects with the reason otherwise. */
 export async function commit(volume: Volume, inode: Inode): Promise<void> {
   if (!inode.dirty) return;
@@ -36,14 +43,14 @@ export async function commit(volume: Volume, inode: Inode): Promise<void> {
 }
 
 /** For callers that hold the inode's mutex. */
-export async function commitLocked(volume: Volume, inode: Inode): Promise<void> {
+export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnConflict = 'keep both'): Promise<void> {
   try {
     for (let round = 0; round < MAX_ROUNDS && inode.dirty; round++) {
       if (inode.orphanKey !== undefined) {
         // Removed: its bytes live on for its handles only.
         inode.dirty = false;
       } else if (inode.staged === undefined) await commitAttributes(volume, inode);
-      else await commitStaged(volume, inode, inode.staged);
+      else await commitStaged(volume, inode, inode.staged, conflicts);
     }
     inode.uploadFailure = 0;
   } finally {
@@ -65,19 +72,20 @@ async function writeAttributes(
 ): Promise<WriteAttributes & { headers: ObjectHeaders; metadata: Record<string, string> }> {
   const info = await ensureInfo(volume, inode);
   const tags = info !== undefined && info.tagCount > 0 ? await volume.client.getTags(keyOf(volume, inode)) : undefined;
+  const { storageClass } = volume.options;
+  const told = inode.isRegular && storageClass !== undefined ? { storageClass } : {};
   return {
-    headers: { contentType: contentTypeOf(inode.name), ...info?.headers },
+    headers: { contentType: contentTypeOf(inode.name), ...info?.headers, ...told },
+    encryption: keptEncryption(info),
     // The metadata of a marker is that of the directory.
     metadata: isMarkerContent(inode) ? (info?.metadata ?? {}) : encodeAttributes(inode.attributes, info?.metadata),
     tags,
   };
 }
 
-function planOf(volume: Volume, inode: Inode, staged: StagedFile, withBase: boolean): UploadPlan {
+function planOf(volume: Volume, inode: Inode, staged: StagedFile, withBase: boolean): UploadPlan<CopySource> {
   const plan = planUpload({
-    size: staged.size,
-    written: staged.written,
-    baseBytes: staged.baseBytes,
+    layout: staged.layout,
     baseObjectBytes: withBase ? (inode.version?.size ?? 0) : 0,
     partBytes: volume.options.partBytes,
   });
@@ -103,21 +111,24 @@ async function send(
     target.withBase && inode.version !== undefined
       ? { key: keyOf(volume, inode), etag: inode.version.etag }
       : undefined;
-  return upload(
-    {
-      key: target.key,
-      plan: planOf(volume, inode, staged, source !== undefined),
-      condition: target.condition,
-      attributes,
-      source,
-      read: (start, end) => readBytes(volume, inode, staged, start, end),
-      stillWanted: () => inode.orphanKey === undefined,
-    },
-    { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
+  return withSources(volume, staged, () =>
+    upload(
+      {
+        key: target.key,
+        plan: planOf(volume, inode, staged, source !== undefined),
+        condition: target.condition,
+        attributes,
+        source,
+        read: (start, end) => readBytes(volume, inode, staged, start, end),
+        stillWanted: () => inode.orphanKey === undefined,
+      },
+      { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
+    ),
   );
 }
 
-async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): Promise<void> {
+async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, conflicts: OnConflict): Promise<void> {
+  await keepCopies(inode);
   const { generation, size } = staged;
   const attributes = await writeAttributes(volume, inode);
   const key = keyOf(volume, inode);
@@ -125,7 +136,7 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): P
   try {
     reply = await sendOver(volume, inode, staged, attributes, key);
   } catch (error) {
-    if (!isConflict(error)) throw error;
+    if (!isConflict(error) || conflicts === 'refuse') throw error;
     return keepConflictCopy(volume, inode, staged, attributes);
   }
   const info = noteWritten(volume, inode, key, attributes, reply, size);
@@ -155,6 +166,8 @@ async function sendOver(
         inode.version = undefined;
         continue;
       }
+      if (isS3Error(error, 'PreconditionFailed') && inode.version === undefined && (await removeLeftover(volume, key)))
+        continue;
       // Something else was under way on the key; only if it changed nothing is it no conflict.
       if (!isS3Error(error, 'ConditionalConflict')) throw error;
       const now = await headIfPresent(volume, key);
@@ -195,9 +208,7 @@ export function noteWritten(
 
 /** Nothing was written since the upload began: the staged file becomes cached content. */
 async function settleStaged(volume: Volume, inode: Inode, staged: StagedFile, info: KnownObject): Promise<void> {
-  const valid = staged.isWhole
-    ? [{ start: 0, end: info.size }]
-    : [...staged.written.extents, { start: staged.baseBytes, end: info.size }];
+  const valid = staged.layout.inStagedFile().extents;
   inode.staged = undefined;
   inode.dirty = false;
   dropCached(volume, inode);
@@ -267,6 +278,7 @@ async function commitAttributes(volume: Volume, inode: Inode): Promise<void> {
       const reply = await copyOntoItself(volume, inode, key, attributes);
       volume.cache.store.aliasVersion({ key, etag: version.etag }, { key, etag: reply.etag }, version.size);
       noteWritten(volume, inode, key, attributes, reply, version.size);
+      followCopies(inode, reply.etag);
       inode.dirty = false;
       if (inode.parent !== undefined) setNameConfirmed(volume, inode.parent, inode.name, inode);
       return;
@@ -313,9 +325,7 @@ export function copyLarge(
 ): Promise<WriteReply> {
   const { size } = source;
   const plan = planUpload({
-    size,
-    written: new ExtentMap(),
-    baseBytes: size,
+    layout: new Layout<CopySource>(size),
     baseObjectBytes: size,
     partBytes: volume.options.partBytes,
   });

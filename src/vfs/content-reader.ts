@@ -1,6 +1,6 @@
 /**
- * The bytes of a file as programs see them now: what was written here from the staged file, the rest from the version it
- * started from, zeros where neither has any.
+ * The bytes of a file as programs see them now: what was written here from the staged file, what was copied from
+ * elsewhere from there, the rest from the version it started from, zeros where none has any.
  */
 
 import { errno } from '../errno.js';
@@ -19,14 +19,14 @@ export async function readStaged(
   signal?: AbortSignal,
 ): Promise<Uint8Array[]> {
   const pieces: Uint8Array[] = [];
-  for (const run of [...staged.written.runs(start, end)]) {
-    if (run.present) {
-      pieces.push(await staged.read(run.start, run.end));
-      continue;
+  for (const run of [...staged.layout.runs(start, end)]) {
+    if (run.kind === 'written') pieces.push(await staged.read(run.start, run.end));
+    else if (run.kind === 'zero') pieces.push(Buffer.alloc(run.end - run.start));
+    else if (run.kind !== 'copied') pieces.push(...(await readBase(volume, inode, run.start, run.end, signal)));
+    else {
+      const sourceEnd = run.sourceStart + run.end - run.start;
+      pieces.push(...(await run.source.read(run.sourceStart, sourceEnd, signal)));
     }
-    const baseEnd = Math.min(run.end, Math.max(run.start, staged.baseBytes));
-    if (baseEnd > run.start) pieces.push(...(await readBase(volume, inode, run.start, baseEnd, signal)));
-    if (run.end > baseEnd) pieces.push(Buffer.alloc(run.end - baseEnd));
   }
   return pieces;
 }

@@ -2,15 +2,18 @@
  * Hands each operation of the drivers to its family in ops/. What an operation throws or rejects with becomes an errno
  * here, once for all.
  */
-import { errno } from '../errno.js';
 import type { Answer, Operations, Status } from '../fuse/operations.js';
+import { fallocate } from './ops/allocate.js';
 import * as attributes from './ops/attributes.js';
+import { copyFileRange } from './ops/copy-range.js';
 import * as directories from './ops/directories.js';
 import * as files from './ops/files.js';
 import * as io from './ops/io.js';
 import * as names from './ops/names.js';
 import * as nodes from './ops/nodes.js';
 import { rename } from './ops/rename.js';
+import { lseek } from './ops/seek.js';
+import * as unnamed from './ops/unnamed.js';
 import * as xattrs from './ops/xattrs.js';
 import { attrReply } from './reply.js';
 import { toErrno } from './to-errno.js';
@@ -24,6 +27,9 @@ type HandleOperations =
   | 'flush'
   | 'release'
   | 'fsync'
+  | 'fallocate'
+  | 'lseek'
+  | 'copyFileRange'
   | 'opendir'
   | 'readdir'
   | 'releasedir'
@@ -73,10 +79,12 @@ function nodeOperations(volume: Volume, guard: Guard): Omit<Operations, HandleOp
       ),
     setattr: (ctx, nodeid, change) => guard.answer('setattr', () => attributes.setattr(volume, ctx, nodeid, change)),
     readlink: (ctx, nodeid) => guard.answer('readlink', () => nodes.readlink(volume, ctx, nodeid)),
-    // One object is one file.
-    link: () => -errno.EPERM,
-    mknod: (ctx, parent, name, mode, _rdev, umask) =>
-      guard.answer('mknod', () => names.mknod(volume, ctx, parent, name, mode, umask)),
+    link: (ctx, nodeid, newParent, newName) =>
+      guard.answer('link', () => unnamed.link(volume, ctx, nodeid, newParent, newName)),
+    tmpfile: (ctx, parent, mode, umask, flags) =>
+      guard.answer('tmpfile', () => unnamed.tmpfile(volume, ctx, parent, mode, umask, flags)),
+    mknod: (ctx, parent, name, mode, rdev, umask) =>
+      guard.answer('mknod', () => names.mknod(volume, ctx, parent, name, mode, rdev, umask)),
     mkdir: (ctx, parent, name, mode, umask) =>
       guard.answer('mkdir', () => directories.mkdir(volume, ctx, parent, name, mode, umask)),
     unlink: (ctx, parent, name) => guard.status('unlink', () => names.unlink(volume, ctx, parent, name)),
@@ -108,6 +116,12 @@ function handleOperations(volume: Volume, guard: Guard): Pick<Operations, Handle
     flush: (_ctx, _nodeid, fh) => guard.status('flush', () => files.flush(volume, fh)),
     release: (_nodeid, fh) => guard.status('release', () => files.release(volume, fh)),
     fsync: (_ctx, _nodeid, fh) => guard.status('fsync', () => files.fsync(volume, fh)),
+    fallocate: (_ctx, _nodeid, fh, offset, length, mode) =>
+      guard.status('fallocate', () => fallocate(volume, fh, offset, length, mode)),
+    lseek: (_ctx, _nodeid, fh, offset, whence) =>
+      guard.answer<number>('lseek', () => lseek(volume, fh, offset, whence)),
+    copyFileRange: (_ctx, from, to, length) =>
+      guard.answer<number>('copyFileRange', () => copyFileRange(volume, from, to, length)),
     opendir: (_ctx, nodeid) => guard.answer('opendir', () => directories.opendir(volume, nodeid)),
     readdir: (_ctx, _nodeid, fh, offset, sink) =>
       guard.status('readdir', () => directories.readdir(volume, fh, offset, sink)),

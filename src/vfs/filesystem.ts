@@ -99,6 +99,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
     notifier: undefined,
+    behind: new Set(),
   };
   const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic(), log) });
@@ -130,6 +131,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
       return dirtyFiles(volume);
     },
     async close() {
+      await Promise.all(volume.behind);
       await volume.cache.close();
       await volume.cache.store.close();
       await index.close();

@@ -3,7 +3,7 @@
  * mounted; st_ino is kept apart from them: it follows from the key an object had when it was first seen (inode-log.ts), so
  * that it goes along with a rename, and is the same after a remount.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { errno } from '../errno.js';
 import { ROOT_NODEID } from '../fuse/operations.js';
 import { Inode, type InodeAttributes } from './inode.js';
@@ -57,6 +57,35 @@ export class InodeTable {
     this.#byId.set(inode.nodeid, inode);
     parent.directory?.children.set(name, inode);
     return inode;
+  }
+
+  /** Makes an inode without a name; `name` gives it its first. */
+  addUnnamed(attributes: InodeAttributes, now: number): Inode {
+    const origin = `\0${randomUUID()}`;
+    const inode = new Inode(this.#next++, this.#inoOf(origin), undefined, '', attributes, now);
+    inode.unnamedOrigin = origin;
+    inode.orphanKey = '';
+    this.#byId.set(inode.nodeid, inode);
+    return inode;
+  }
+
+  /** Gives an inode without a name its first, which stands for `key`. */
+  name(inode: Inode, parent: Inode, name: string, key: string): void {
+    if (inode.unnamedOrigin === undefined) throw new Error('it has had a name');
+    this.#log.renamed(inode.unnamedOrigin, key);
+    inode.parent = parent;
+    inode.name = name;
+    inode.unnamedOrigin = undefined;
+    inode.orphanKey = undefined;
+    parent.directory?.children.set(name, inode);
+  }
+
+  /** Takes the first name back: it could not be given. `origin` as it was before. */
+  unname(inode: Inode, key: string, origin: string | undefined): void {
+    this.#log.removed(key, true);
+    this.detach(inode, '');
+    inode.orphanOf = undefined;
+    inode.unnamedOrigin = origin;
   }
 
   #inoOf(key: string): number {

@@ -10,6 +10,7 @@ import type { Timespec } from '../clock.js';
 import { Overlay } from '../writeback/overlay.js';
 import type { StagedFile } from '../writeback/staged-file.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './attribute.js';
+import type { CopiedContent } from './copied-content.js';
 import { Mutex } from './mutex.js';
 import { type Part, partOf } from './name.js';
 
@@ -78,11 +79,15 @@ export class Inode {
   writers = 0;
   /** Its name is gone or belongs to another inode. The key it had serves its open handles. */
   orphanKey: string | undefined;
+  /** Made without a name (O_TMPFILE), and may still get its first: what its st_ino follows from. */
+  unnamedOrigin: string | undefined;
   /** The directory that the name was in. */
   orphanOf: Inode | undefined;
   /** The object must be deleted with the last close. */
   deleteAtClose = false;
   staged: StagedFile | undefined;
+  /** Files being written that have ranges copied from the present version of this one. */
+  readonly copies = new Set<CopiedContent>();
   /** Something the store does not have: bytes, or attributes that go with the next upload. */
   dirty = false;
   /** Held while there are handles or staged bytes over it. */

@@ -9,6 +9,7 @@ import type { WriteCondition } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
 import { decodeAttributes, encodeAttributes, S_IFDIR } from './attribute.js';
 import { DIRECTORY_CONTENT_TYPE } from './content-type.js';
+import { keptEncryption } from './encryption.js';
 import { hasFolderMarker, headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
 import { nameIn, type ShownName } from './name.js';
@@ -27,7 +28,8 @@ export async function writeMarker(volume: Volume, directory: Inode, condition: W
     directory.info ?? (state.marker === false || condition.ifAbsent ? undefined : await headIfPresent(volume, key));
   const headers = { contentType: DIRECTORY_CONTENT_TYPE, ...existing?.headers };
   const metadata = encodeAttributes(directory.attributes, existing?.metadata);
-  const reply = await volume.client.put(key, nothing, { ...condition, headers, metadata });
+  const encryption = keptEncryption(existing);
+  const reply = await volume.client.put(key, nothing, { ...condition, headers, metadata, encryption });
   const info = {
     etag: reply.etag,
     size: 0,

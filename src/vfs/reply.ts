@@ -1,4 +1,5 @@
 /** What the kernel is told of an inode. */
+import { timespecFromMs } from '../clock.js';
 import { BLKSIZE_BYTES } from '../constants.js';
 import type { AttrReply, EntryReply, FileAttributes } from '../fuse/operations.js';
 import type { Inode } from './inode.js';
@@ -10,7 +11,8 @@ export function attributesOf(inode: Inode): FileAttributes {
   return {
     ino: inode.ino,
     size,
-    blocks: Math.ceil(size / 512),
+    // Where the holes are known they take no room: that is how cp(1) sees that a file is sparse.
+    blocks: Math.ceil((inode.staged?.layout.dataBytes ?? size) / 512),
     atime,
     mtime,
     ctime,
@@ -21,7 +23,14 @@ export function attributesOf(inode: Inode): FileAttributes {
     gid,
     rdev,
     blksize: BLKSIZE_BYTES,
+    btime: bornAt(inode),
   };
+}
+
+/** When the object that stands there was written, which is the only birth the store knows of. */
+function bornAt(inode: Inode): FileAttributes['btime'] {
+  const written = inode.version?.lastModified ?? inode.info?.lastModified;
+  return written === undefined ? undefined : timespecFromMs(written);
 }
 
 export function attrReply(volume: Volume, inode: Inode): AttrReply {

@@ -6,15 +6,21 @@
 import type { KnownObject, ListedVersion } from '../cache/attribute-store.js';
 import type { ListedEntry } from '../cache/listing-entries.js';
 import { timespecFromMs } from '../clock.js';
-import { decodeAttributes, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './attribute.js';
+import {
+  decodeAttributes,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+} from './attribute.js';
 import type { Inode, InodeAttributes } from './inode.js';
 import { dropCached, keyOf, keyOfName, type Volume } from './volume.js';
 
 const noXattrs: ReadonlyMap<string, Uint8Array> = new Map();
-const S_IFIFO = 0o010000;
-const S_IFCHR = 0o020000;
-const S_IFBLK = 0o060000;
-const S_IFSOCK = 0o140000;
 const fileTypes = new Set([S_IFREG, S_IFLNK, S_IFIFO, S_IFCHR, S_IFBLK, S_IFSOCK]);
 
 /** Attributes of an object from its version and, where known, its metadata. */

@@ -37,6 +37,8 @@ export interface VolumeOptions {
   readonly gid: number;
   readonly fileMode: number;
   readonly directoryMode: number;
+  /** Of what is written; absent: what an object has, and the store's own for new ones. */
+  readonly storageClass?: string;
   /** False where s3:ListBucket is denied: an absent key then answers 403. */
   readonly canList: boolean;
   readonly host: string;
@@ -57,6 +59,8 @@ export interface Volume {
   readonly conflicts: Conflict[];
   readonly staging: StagingSpace;
   notifier: Notifier | undefined;
+  /** Work that no operation waits for: it ends before the filesystem closes. */
+  readonly behind: Set<Promise<unknown>>;
 }
 
 /** Prefix of the keys in a directory. */

@@ -1,22 +1,19 @@
 /**
- * The bytes of a file that is being written: a sparse file in the state directory and the extent map that says which of
- * its bytes were written here. Bytes outside the map come from the base version as far as `baseBytes` reaches, and are
- * zeros behind it. Nothing is downloaded to begin with.
+ * The bytes of a file that is being written: a sparse file in the state directory and the layout that says which of its
+ * bytes were written here, and where the others come from. Nothing is downloaded to begin with.
  */
 import { closeSync, constants, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { STAGED_SYNC_WRITE_BYTES } from '../constants.js';
 import { pread, pwrite, type ShortWrite } from '../file-io.js';
-import { ExtentMap } from './extent-map.js';
+import type { CopySource } from './copy-source.js';
+import type { Extent, ExtentMap } from './extent-map.js';
+import { Layout } from './layout.js';
 import { StagingSpace } from './staging-space.js';
 
 export class StagedFile {
   readonly path: string;
-  readonly written = new ExtentMap();
-  /** Bytes at the start of the base version that are still part of the file; only ever shrinks. */
-  baseBytes: number;
-  /** Bytes of the file as programs see it. */
-  size: number;
+  readonly layout: Layout<CopySource>;
   /** Counts changes; an upload remembers the one it began with. */
   generation = 0;
   #fd: number | undefined;
@@ -24,6 +21,9 @@ export class StagedFile {
   #busy = 0;
   #closing = false;
   #truncations = 0;
+  /** Ranges that the thread pool is writing: their bytes are newer than what the layout says. */
+  readonly #underWay = new Set<Extent>();
+  #sources = new Set<CopySource>();
   readonly #space: StagingSpace;
   /** Taken from it (bytes): no less than what was written and still counts. */
   #held = 0;
@@ -31,8 +31,7 @@ export class StagedFile {
   constructor(path: string, baseBytes: number, space = new StagingSpace(Number.POSITIVE_INFINITY)) {
     this.#space = space;
     this.path = path;
-    this.baseBytes = baseBytes;
-    this.size = baseBytes;
+    this.layout = new Layout(baseBytes);
     this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
   }
 
@@ -41,9 +40,21 @@ export class StagedFile {
     return this.#fd;
   }
 
-  /** Every byte was written here (or is a hole): the base version is not needed. */
+  get size(): number {
+    return this.layout.size;
+  }
+
+  get baseBytes(): number {
+    return this.layout.baseBytes;
+  }
+
+  get written(): ExtentMap {
+    return this.layout.written;
+  }
+
+  /** Every byte was written here (or is a hole): neither the base version nor another object is needed. */
   get isWhole(): boolean {
-    return this.baseBytes === 0 || this.written.covers(0, Math.min(this.baseBytes, this.size));
+    return this.layout.isWhole;
   }
 
   /**
@@ -75,23 +86,29 @@ export class StagedFile {
   /** Gives back what was taken for bytes that did not come, or are gone. */
   #settle(): void {
     if (this.#busy > 0) return;
-    const bytes = this.#closing ? 0 : this.written.bytes;
+    const bytes = this.#closing ? 0 : this.layout.stagedBytes;
     this.#space.give(this.#held - bytes);
     this.#held = bytes;
   }
 
   async #writeBehind(offset: number, data: Uint8Array): Promise<number> {
-    for (;;) {
-      const truncations = this.#truncations;
-      let done = data.length;
-      try {
-        await pwrite(this.fd, data, offset);
-      } catch (error) {
-        done = (error as ShortWrite).written ?? 0;
-        if (done === 0) throw error;
+    const range = { start: offset, end: offset + data.length };
+    this.#underWay.add(range);
+    try {
+      for (;;) {
+        const truncations = this.#truncations;
+        let done = data.length;
+        try {
+          await pwrite(this.fd, data, offset);
+        } catch (error) {
+          done = (error as ShortWrite).written ?? 0;
+          if (done === 0) throw error;
+        }
+        // A truncation may have cut off any part of it: done again, it comes after.
+        if (truncations === this.#truncations) return this.#note(offset, done);
       }
-      // A truncation may have cut off any part of it: done again, it comes after.
-      if (truncations === this.#truncations) return this.#note(offset, done);
+    } finally {
+      this.#underWay.delete(range);
     }
   }
 
@@ -110,8 +127,7 @@ export class StagedFile {
   }
 
   #note(offset: number, length: number): number {
-    this.written.add(offset, offset + length);
-    this.size = Math.max(this.size, offset + length);
+    this.layout.write(offset, offset + length);
     this.generation++;
     return length;
   }
@@ -119,12 +135,68 @@ export class StagedFile {
   truncate(size: number): void {
     // What lay behind must read as zeros if the file grows again.
     ftruncateSync(this.fd, size);
-    this.written.truncate(size);
-    this.baseBytes = Math.min(this.baseBytes, size);
-    this.size = size;
+    this.layout.truncate(size);
     this.#truncations++;
     this.generation++;
+    this.dropUnusedSources();
     this.#settle();
+  }
+
+  /** Bytes [start, end) become zeros, as far as the file reaches. */
+  clear(start: number, end: number): void {
+    // At the end of what the staged file holds its room on the disk can be had back; elsewhere what lies there is stale.
+    const last = this.written.extents[this.written.extents.length - 1];
+    const inFile = last === undefined || last.end <= end;
+    if (inFile) {
+      ftruncateSync(this.fd, start);
+      ftruncateSync(this.fd, this.size);
+      this.#truncations++;
+    }
+    this.layout.clear(start, end, inFile);
+    this.generation++;
+    this.dropUnusedSources();
+    this.#settle();
+  }
+
+  /** Bytes [start, end) become those of `source` from `sourceStart` on. Released once no range refers to it. */
+  copy(start: number, end: number, source: CopySource, sourceStart: number): void {
+    // Holes of the file are read as far as the file itself reaches.
+    if (end > this.size) ftruncateSync(this.fd, end);
+    this.#sources.add(source);
+    this.layout.copy(start, end, source, sourceStart);
+    this.generation++;
+    this.dropUnusedSources();
+    this.#settle();
+  }
+
+  get sources(): ReadonlySet<CopySource> {
+    return this.#sources;
+  }
+
+  dropUnusedSources(): void {
+    if (this.#sources.size === 0) return;
+    const used = new Set(this.layout.copied.ranges.map((range) => range.source));
+    for (const source of this.#sources) {
+      if (used.has(source)) continue;
+      this.#sources.delete(source);
+      source.release();
+    }
+  }
+
+  /**
+   * Bytes of a copied range, brought here: taken where the range is still a copy of that place of that source. False: a
+   * program is writing there right now, so try again later. At most STAGED_SYNC_WRITE_BYTES. Throws with code ENOSPC.
+   */
+  fill(start: number, bytes: Uint8Array, source: CopySource, sourceStart: number): boolean {
+    const end = start + bytes.length;
+    for (const range of this.#underWay) if (range.start < end && range.end > start) return false;
+    for (const range of [...this.layout.copied.within(start, end)]) {
+      if (range.source !== source || range.sourceStart - range.start !== sourceStart - start) continue;
+      this.#take(this.written.missing(range.start, range.end));
+      for (let at = range.start; at < range.end; ) at += writeSync(this.fd, bytes, at - start, range.end - at, at);
+      this.layout.write(range.start, range.end);
+    }
+    return true;
   }
 
   /** Bytes [offset, end) of the staged file itself; holes are zeros. */
@@ -138,6 +210,9 @@ export class StagedFile {
   close(): void {
     this.#closing = true;
     if (this.#busy === 0) this.#closeNow();
+    const sources = this.#sources;
+    this.#sources = new Set();
+    for (const source of sources) source.release();
   }
 
   async remove(): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import type { ObjectClient, UploadedPart, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
+import type { CopySource } from './copy-source.js';
 import type { PlannedPart, UploadPlan } from './upload-plan.js';
 
 /** Bytes that the bodies of uploads may hold together. */
@@ -15,10 +16,10 @@ export interface ByteBudget {
 
 export interface UploadInput {
   readonly key: string;
-  readonly plan: UploadPlan;
+  readonly plan: UploadPlan<CopySource>;
   readonly condition: WriteCondition;
   readonly attributes: WriteAttributes;
-  /** Where `copy` parts come from; wanted when the plan has any. */
+  /** The base version, where `copy` parts without a source of their own come from; wanted when the plan has any. */
   readonly source?: { readonly key: string; readonly etag: string };
   /** Bytes [start, end) of the file. */
   readonly read: (start: number, end: number) => Promise<Uint8Array>;
@@ -40,7 +41,16 @@ export class UploadSuperseded extends Error {
 
 export async function upload(input: UploadInput, options: UploadOptions): Promise<WriteReply> {
   const { plan } = input;
-  return plan.kind === 'put' ? putWhole(input, plan.size, options) : uploadParts(input, plan.parts, plan.size, options);
+  if (plan.kind === 'put') return putWhole(input, plan.size, options);
+  if (plan.kind === 'copy') return copyWhole(input, plan.source, options);
+  return uploadParts(input, plan.parts, plan.size, options);
+}
+
+async function copyWhole(input: UploadInput, source: CopySource, options: UploadOptions): Promise<WriteReply> {
+  if (!input.stillWanted()) throw new UploadSuperseded(input.key);
+  // Without tags of its own the copy would get those of its source.
+  const replace = { ...input.attributes, tags: input.attributes.tags ?? [] };
+  return options.client.copy(source.key, input.key, { ...input.condition, sourceIfMatch: source.etag, replace });
 }
 
 async function putWhole(input: UploadInput, size: number, options: UploadOptions): Promise<WriteReply> {
@@ -56,7 +66,7 @@ async function putWhole(input: UploadInput, size: number, options: UploadOptions
 
 async function uploadParts(
   input: UploadInput,
-  planned: readonly PlannedPart[],
+  planned: readonly PlannedPart<CopySource>[],
   size: number,
   options: UploadOptions,
 ): Promise<WriteReply> {
@@ -76,7 +86,7 @@ async function uploadParts(
 async function sendParts(
   input: UploadInput,
   uploadId: string,
-  planned: readonly PlannedPart[],
+  planned: readonly PlannedPart<CopySource>[],
   options: UploadOptions,
 ): Promise<UploadedPart[]> {
   const done: UploadedPart[] = new Array(planned.length);
@@ -106,18 +116,19 @@ async function sendPart(
   input: UploadInput,
   uploadId: string,
   number: number,
-  part: PlannedPart,
+  part: PlannedPart<CopySource>,
   options: UploadOptions,
   signal: AbortSignal,
 ): Promise<UploadedPart> {
   const { client, budget } = options;
   const bytes = part.end - part.start;
   if (part.kind === 'copy') {
-    if (input.source === undefined) throw new Error('a plan with copied parts needs their source');
-    const { key, etag } = input.source;
+    const source = part.source ?? input.source;
+    if (source === undefined) throw new Error('a plan with copied parts needs their source');
+    const { key, etag } = source;
     return client.uploadPartCopy(input.key, uploadId, number, key, {
-      start: part.start,
-      end: part.end,
+      start: part.sourceStart,
+      end: part.sourceStart + bytes,
       sourceIfMatch: etag,
       signal,
     });

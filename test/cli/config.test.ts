@@ -102,6 +102,7 @@ function textFor(name: OptionName): fc.Arbitrary<string> {
   if (name === 'write-back') return fc.constant('off');
   if (name === 'driver') return fc.constant('kernel');
   if (name === 'sse') return fc.constant('aws:kms');
+  if (name === 'expected-bucket-owner') return fc.stringMatching(/^\d{12}$/);
   if (choices !== undefined) return fc.constantFrom(...choices);
   if (type === 'flag') return fc.constantFrom('true', 'false');
   if (type === 'duration') return fc.integer({ min, max: 10 ** 9 }).map((ms) => `${ms}ms`);
@@ -116,7 +117,11 @@ const gap = fc.constantFrom('-', '_');
 t.test('whichever way an option is written, it is the same setting', async (t) => {
   fc.assert(
     fc.property(given, gap, ([name, text], mark) => {
-      const extra: [OptionName, string][] = name === 'sse-kms-key-id' ? [['sse', 'aws:kms']] : [];
+      const needs: Partial<Record<OptionName, [OptionName, string]>> = {
+        'sse-kms-key-id': ['sse', 'aws:kms'],
+        'sse-c': ['sse-c-key', '/key'],
+      };
+      const extra = needs[name] === undefined ? [] : [needs[name]];
       const written = name.replaceAll('-', mark);
       const base = new Map<OptionName, string>(extra);
       const read = (more: object) => resolveSettings({ ...none, ...more })[settingName(name)];
@@ -168,6 +173,13 @@ t.test('what cannot be meant is named where it was written', async (t) => {
   fails({ configFile: '/absent' }, /\/absent cannot be read \(ENOENT\): check --config/);
   fails({ commandLine: new Map([['write-back', 'on']]) }, /write-back=on does not exist yet/);
   fails({ commandLine: new Map([['sse-kms-key-id', 'k']]) }, /needs sse=aws:kms/);
+  const refused = (given: Partial<Record<OptionName, string>>, line: RegExp) =>
+    fails({ commandLine: new Map(Object.entries(given)) }, line);
+  refused({ 'sse-c': 'AES256' }, /sse-c needs sse-c-key/);
+  refused({ 'sse-c-key': '/key', sse: 'AES256' }, /exclude each other/);
+  refused({ 'storage-class': 'DEEP_ARCHIVE' }, /cannot be read without a restore/);
+  refused({ 'expected-bucket-owner': 'me' }, /12 digits/);
+  refused({ 'canned-acl': 'everyone' }, /"everyone" is not one of private, public-read/);
   t.throws(() => parseConfigFile('\nregoin = x', 'f.conf'), {
     message: 'f.conf:2: unknown option regoin: did you mean region?',
   });

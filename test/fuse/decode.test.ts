@@ -36,6 +36,18 @@ t.test('fixtures', async (t) => {
       mtime: { sec: -1, nsec: 500_000_000 },
     },
   });
+  const O_TMPFILE = 0o20000000;
+  t.same(decode(fixture('tmpfile.request')), {
+    op: 'tmpfile',
+    flags: 2 | 0o100000 | O_TMPFILE,
+    mode: 0o100600,
+    umask: 0o22,
+  });
+  t.same(decode(fixture('fallocate.request')), { op: 'fallocate', fh: 9, offset: 2 ** 32, length: 4096, mode: 3 });
+  t.same(decode(fixture('lseek.request')), { op: 'lseek', fh: 9, offset: 4096, whence: 4 });
+  t.same(decode(fixture('copy-file-range-64.request')), {
+    ...{ op: 'copyFileRange64', fh: 9, offset: 2 ** 20, to: { nodeid: 6, fh: 10, offset: 0 }, length: 2 ** 33 },
+  });
   t.same(decode(fixture('rename2.request')), { op: 'rename', name: 'a', newName: 'b', newParent: 3, flags: 1 });
 });
 
@@ -80,7 +92,7 @@ t.test('any bytes decode to a request or an errno, and never throw', async () =>
 });
 
 t.test('every truncation of a good frame is refused or shorter in its string, never read beyond its end', async (t) => {
-  for (const name of ['lookup', 'write', 'setattr', 'rename2']) {
+  for (const name of ['lookup', 'write', 'setattr', 'rename2', 'fallocate', 'lseek', 'copy-file-range-64']) {
     const whole = fixture(`${name}.request`);
     for (let length = 40; length < whole.length; length++) {
       // The bytes behind the frame's end are still in the buffer, as in a pool.

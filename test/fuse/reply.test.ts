@@ -56,6 +56,22 @@ t.test('statx carries the birth time only where it is known', async (t) => {
   t.equal(frame.u32(32), 0x7ff);
 });
 
+t.test('statx of a device, as a whole frame', async (t) => {
+  const frame = new Frame(Buffer.alloc(OUT_HEADER_BYTES + STATX_OUT_BYTES, 0xff));
+  const attributes: FileAttributes = {
+    ...{ ino: 7, size: 0, blocks: 0, mode: 0o060660, nlink: 1, uid: 1000, gid: 1001, rdev: 0x11110370, blksize: 4096 },
+    ...{
+      atime: { sec: 1, nsec: 0 },
+      mtime: { sec: 2, nsec: 0 },
+      ctime: { sec: 3, nsec: 0 },
+      btime: { sec: 4, nsec: 5 },
+    },
+  };
+  const end = putStatxReply(frame, OUT_HEADER_BYTES, { attrTtlMs: 60_000, attributes });
+  putHeader(frame, 14, 0, 0, end);
+  t.same(frame.bytes, fixture('statx.reply'));
+});
+
 t.test('INIT asks for what is wanted out of what is offered', async (t) => {
   const frame = new Frame(fixture('init.request'));
   const request = decodeRequest(decodeHeader(frame)!, frame) as InitRequest;

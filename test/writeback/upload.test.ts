@@ -4,7 +4,9 @@ import { MiB } from '../../src/constants.js';
 import { FaultyClient } from '../../src/s3/faulty-client.js';
 import { MemoryClient } from '../../src/s3/memory-client.js';
 import { isS3Error, S3Error } from '../../src/s3/s3-error.js';
+import type { CopySource } from '../../src/writeback/copy-source.js';
 import { ExtentMap } from '../../src/writeback/extent-map.js';
+import { Layout } from '../../src/writeback/layout.js';
 import { isConflict, type UploadInput, UploadSuperseded, upload } from '../../src/writeback/upload.js';
 import { planUpload } from '../../src/writeback/upload-plan.js';
 
@@ -18,13 +20,10 @@ function bytesOf(size: number): Buffer {
 
 function inputOf(bytes: Buffer, more: Partial<UploadInput> & { written?: ExtentMap; base?: number } = {}): UploadInput {
   const { written = ExtentMap.from([{ start: 0, end: bytes.length }]), base = 0, ...rest } = more;
-  const plan = planUpload({
-    size: bytes.length,
-    written,
-    baseBytes: base,
-    baseObjectBytes: base,
-    partBytes: 5 * MiB,
-  })!;
+  const layout = new Layout<CopySource>(Math.min(base, bytes.length));
+  layout.truncate(bytes.length);
+  for (const { start, end } of written.extents) layout.write(start, end);
+  const plan = planUpload({ layout, baseObjectBytes: base, partBytes: 5 * MiB })!;
   return {
     key: 'k',
     plan,

@@ -49,7 +49,7 @@ export async function open(
   return openReply(volume, inode, flags);
 }
 
-function openReply(volume: Volume, inode: Inode, flags: number): OpenReply {
+export function openReply(volume: Volume, inode: Inode, flags: number): OpenReply {
   if (inode.staged === undefined) cachedOf(volume, inode);
   const version = inode.version?.etag;
   const keepCache = inode.kernelPages !== undefined && inode.kernelPages === version;
@@ -259,9 +259,15 @@ async function releaseOrphan(volume: Volume, inode: Inode): Promise<void> {
   await staged?.remove();
   if (!inode.deleteAtClose || orphanKey === undefined) return;
   inode.deleteAtClose = false;
-  // The name may belong to a new file by now, whose upload took the object's place or will.
+  // The name may belong to a new file by now, whose upload took the object's place, or will find it in its way.
   const successor = orphanOf?.directory?.overlay.get(inode.name)?.present;
-  if (successor === undefined) await volume.client.delete(orphanKey, { ifMatch: version?.etag });
+  const remove = (): Promise<void> => volume.client.delete(orphanKey, { ifMatch: version?.etag });
+  if (successor === undefined) await remove();
+  else if (successor.version === undefined) {
+    await successor.mutex.run(async () => {
+      if (successor.version === undefined) await remove();
+    });
+  }
   const record = orphanOf?.directory?.overlay.get(inode.name);
   if (record !== undefined && record.present === undefined) {
     orphanOf?.directory?.overlay.confirm(inode.name, record.sequence, volume.clock.monotonic());

@@ -1,7 +1,7 @@
 /** UNLINK, SYMLINK, MKNOD: single names. Renames are in rename.ts, directories in directories.ts. */
 import { errno } from '../../errno.js';
 import type { EntryReply, RequestContext } from '../../fuse/operations.js';
-import { S_IFLNK, S_IFMT, S_IFREG } from '../attribute.js';
+import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from '../attribute.js';
 import { commit } from '../commit.js';
 import type { Inode } from '../inode.js';
 import { deleteObjectOf, isMarkerContent, keepDirectory } from '../marker.js';
@@ -87,20 +87,30 @@ export async function symlink(
   name: string,
   target: Uint8Array,
 ): Promise<EntryReply> {
-  return makeSpecial(volume, ctx, parentId, name, S_IFLNK | 0o777, target);
+  return makeSpecial(volume, ctx, parentId, name, { mode: S_IFLNK | 0o777, rdev: 0 }, target);
 }
 
-/** mknod(2) of a regular file: an empty object. Other types are refused. */
+const devices: ReadonlySet<number> = new Set([S_IFCHR, S_IFBLK]);
+const nodeTypes: ReadonlySet<number> = new Set([S_IFREG, S_IFIFO, S_IFSOCK, ...devices]);
+
+/**
+ * mknod(2): an empty object whose metadata says what it is. Only the kernel ever opens what is not a regular file, and
+ * it lets only CAP_MKNOD make devices.
+ * @param rdev as the kernel writes it (new_encode_dev), which is also how it stands in the metadata
+ */
 export async function mknod(
   volume: Volume,
   ctx: RequestContext,
   parentId: number,
   name: string,
   mode: number,
+  rdev: number,
   umask: number,
 ): Promise<EntryReply> {
-  if ((mode & S_IFMT) !== S_IFREG && (mode & S_IFMT) !== 0) throw new FsError(errno.EPERM, name);
-  return makeSpecial(volume, ctx, parentId, name, S_IFREG | (mode & ~umask & 0o7777), new Uint8Array(0));
+  const type = (mode & S_IFMT) === 0 ? S_IFREG : mode & S_IFMT;
+  if (!nodeTypes.has(type)) throw new FsError(errno.EINVAL, name);
+  const node = { mode: type | (mode & ~umask & 0o7777), rdev: devices.has(type) ? rdev : 0 };
+  return makeSpecial(volume, ctx, parentId, name, node, new Uint8Array(0));
 }
 
 /** Something that is complete when it is made: it is in the store before the call answers. */
@@ -109,11 +119,12 @@ async function makeSpecial(
   ctx: RequestContext,
   parentId: number,
   name: string,
-  mode: number,
+  { mode, rdev }: { readonly mode: number; readonly rdev: number },
   content: Uint8Array,
 ): Promise<EntryReply> {
   const parent = await parentForNew(volume, ctx, parentId, name);
   const inode = makeFile(volume, ctx, parent, name, mode);
+  inode.attributes.rdev = rdev;
   if (content.length > 0) await stage(volume, inode).write(0, content);
   try {
     await commit(volume, inode);

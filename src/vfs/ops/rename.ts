@@ -9,6 +9,8 @@ import type { RequestContext } from '../../fuse/operations.js';
 import type { ListedObject, WriteCondition, WriteReply } from '../../s3/object-client.js';
 import { isS3Error } from '../../s3/s3-error.js';
 import { commitLocked, copyLarge, ensureInfo } from '../commit.js';
+import { followCopies } from '../copied-content.js';
+import { keptEncryption } from '../encryption.js';
 import { headIfPresent } from '../find-key.js';
 import { forEach } from '../hydrate.js';
 import type { Inode } from '../inode.js';
@@ -30,6 +32,8 @@ interface Move {
   readonly to: Inode;
   readonly name: string;
   readonly target: Inode | undefined;
+  /** What stands under the new name must stay. */
+  readonly noReplace: boolean;
 }
 
 export async function rename(
@@ -55,10 +59,25 @@ export async function rename(
   if (target !== undefined && (flags & RENAME_NOREPLACE) !== 0) return -errno.EEXIST;
   const refusal = refuse(inode, target);
   if (refusal !== 0) return refusal;
-  const move: Move = { inode, from, to, name: newName, target };
+  const noReplace = (flags & RENAME_NOREPLACE) !== 0 && !isOurLeftover(to, newName);
+  const move: Move = { inode, from, to, name: newName, target, noReplace };
   return changing([from, to], () =>
     inode.directory === undefined ? renameFile(volume, move) : renameDirectory(volume, move),
   );
+}
+
+/** The object of a file that this mount removed while it was open: it has no name any more. */
+function isOurLeftover(directory: Inode, name: string): boolean {
+  const record = directory.directory?.overlay.get(name);
+  return record !== undefined && record.present === undefined && record.confirmedAt === undefined;
+}
+
+/** Asked anew: what is known may be a minute old, and a directory is copied key by key, without a condition. */
+async function standsInStore(volume: Volume, key: string): Promise<boolean> {
+  if ((await headIfPresent(volume, key)) !== undefined) return true;
+  if (!keyFits(`${key}/`) || !volume.options.canList) return false;
+  const { objects, prefixes } = await volume.client.list({ prefix: `${key}/`, maxKeys: 1 });
+  return objects.length + prefixes.length > 0;
 }
 
 function refuse(inode: Inode, target: Inode | undefined): number {
@@ -145,6 +164,7 @@ function restamp(volume: Volume, inode: Inode, key: string, reply: WriteReply): 
   if (version === undefined) return;
   if (inode.kernelPages === version.etag) inode.kernelPages = reply.etag;
   inode.version = { ...version, etag: reply.etag, lastModified: reply.date };
+  followCopies(inode, reply.etag);
   inode.checkedAt = volume.clock.monotonic();
   if (info === undefined) return;
   inode.info = { ...info, etag: reply.etag, lastModified: reply.date, date: reply.date, versionId: reply.versionId };
@@ -173,6 +193,7 @@ async function copyFile(volume: Volume, move: Move, oldKey: string, key: string)
       if (source === undefined) throw new FsError(errno.ENOENT, oldKey);
       if (source.etag !== inode.version?.etag) throw new FsError(errno.ESTALE, oldKey);
       etag = (await headIfPresent(volume, key))?.etag;
+      if (etag !== undefined && move.noReplace) throw new FsError(errno.EEXIST, key);
     }
   }
 }
@@ -186,15 +207,21 @@ async function copyTo(
 ): Promise<WriteReply> {
   const { version } = inode;
   if (version === undefined) throw new FsError(errno.ESTALE, oldKey);
-  const { etag, size, storageClass } = version;
+  const { etag, size } = version;
+  // A LIST tells it with the version, a HEAD among the headers.
+  const storageClass = inode.info?.headers.storageClass ?? version.storageClass;
   const plain = (storageClass ?? 'STANDARD') === 'STANDARD' && inode.info?.headers.websiteRedirect === undefined;
-  if (plain && size <= MAX_COPY_BYTES) return volume.client.copy(oldKey, key, { ...condition, sourceIfMatch: etag });
+  if (plain && size <= MAX_COPY_BYTES) {
+    const encryption = keptEncryption(inode.info);
+    return volume.client.copy(oldKey, key, { ...condition, sourceIfMatch: etag, encryption });
+  }
   const info = await ensureInfo(volume, inode);
-  const headers = { ...info?.headers, storageClass: info?.headers.storageClass ?? storageClass };
+  const headers = { ...info?.headers, storageClass };
   const attributes = {
     headers,
     metadata: info?.metadata ?? {},
     tags: info && info.tagCount > 0 ? await volume.client.getTags(oldKey) : undefined,
+    encryption: keptEncryption(info),
   };
   if (size > MAX_COPY_BYTES) return copyLarge(volume, { key: oldKey, etag, size }, key, condition, attributes);
   return volume.client.copy(oldKey, key, { ...condition, sourceIfMatch: etag, replace: attributes });
@@ -205,6 +232,7 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
   const oldPrefix = prefixOf(volume, inode);
   const newPrefix = keyOfNew(volume, to, name, true);
   if (newPrefix.startsWith(oldPrefix)) return -errno.EINVAL;
+  if (move.noReplace && (await standsInStore(volume, newPrefix.slice(0, -1)))) return -errno.EEXIST;
   if (target !== undefined) {
     if (!(await isEmpty(volume, target))) return -errno.ENOTEMPTY;
     await removeEmpty(volume, to, target);
@@ -264,21 +292,23 @@ async function copyBelow(volume: Volume, oldPrefix: string, newPrefix: string): 
 async function copyObject(volume: Volume, object: ListedObject, key: string): Promise<WriteReply> {
   const source = { key: object.key, etag: object.etag, size: object.size };
   const standard = (object.storageClass ?? 'STANDARD') === 'STANDARD';
+  const known = volume.attributes.get(object.key, object);
   let reply: WriteReply;
-  if (standard && object.size <= MAX_COPY_BYTES)
-    reply = await volume.client.copy(object.key, key, { sourceIfMatch: object.etag });
-  else {
+  if (standard && object.size <= MAX_COPY_BYTES) {
+    const encryption = keptEncryption(known);
+    reply = await volume.client.copy(object.key, key, { sourceIfMatch: object.etag, encryption });
+  } else {
     const info = await volume.client.head(object.key);
     const tags = info.tagCount > 0 ? await volume.client.getTags(object.key) : undefined;
     const attributes = {
       headers: { ...info.headers, storageClass: object.storageClass },
       metadata: info.metadata,
       tags,
+      encryption: keptEncryption(info),
     };
     if (object.size > MAX_COPY_BYTES) reply = await copyLarge(volume, source, key, {}, attributes);
     else reply = await volume.client.copy(object.key, key, { sourceIfMatch: object.etag, replace: attributes });
   }
-  const known = volume.attributes.get(object.key, object);
   if (known !== undefined) {
     const { etag, date, versionId } = reply;
     volume.attributes.putWritten(key, { ...known, etag, lastModified: date, date, versionId });

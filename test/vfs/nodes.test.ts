@@ -1,0 +1,114 @@
+/** Names that are no regular files, birth times, and renames that must not replace: calls without a kernel. */
+import t from 'tap';
+import type { EntryReply } from '../../src/fuse/operations.js';
+import { type CallError, ctx, O_RDWR, ok, TestVolume } from './volume-fixture.js';
+
+async function withVolume(work: (volume: TestVolume) => Promise<void>, overrides = {}): Promise<void> {
+  const volume = await TestVolume.open(overrides);
+  volume.holds = true;
+  try {
+    await work(volume);
+  } finally {
+    await volume.close();
+  }
+}
+
+const code = async (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'ok',
+    (error) => (error as CallError).code ?? String(error),
+  );
+
+const mknod = (volume: TestVolume, name: string, mode: number, rdev = 0): Promise<EntryReply> =>
+  ok<EntryReply>(volume.fs.mknod!(ctx, 1, name, mode, rdev, 0o022));
+
+t.test('fifos, sockets and devices are empty objects whose metadata says what they are', (t) =>
+  withVolume(async (volume) => {
+    const made = [
+      ['fifo', 0o010666, 0, 0o010644],
+      ['socket', 0o140777, 0, 0o140755],
+      ['char', 0o020600, 0x103, 0o020600],
+      ['block', 0o060660, 0x12300e0f, 0o060640],
+      ['plain', 0o100666, 7, 0o100644],
+    ] as const;
+    for (const [name, mode, rdev] of made) await mknod(volume, name, mode, rdev);
+    const numbers: Record<string, string | undefined> = { char: '259', block: String(0x12300e0f) };
+    for (const [name, , , mode] of made) {
+      const object = volume.memory.objects.get(name);
+      t.equal(object?.body.length, 0, name);
+      t.equal(object?.metadata.mode, String(mode), name);
+      t.equal(object?.metadata.rdev, numbers[name], name);
+    }
+    await volume.remount(true);
+    for (const [name, , rdev, mode] of made) {
+      const { attributes } = await volume.entry(name);
+      t.equal(attributes.mode, mode, `${name}: type and mode after a remount`);
+      t.equal(attributes.rdev, name === 'plain' ? 0 : rdev, `${name}: device number after a remount`);
+    }
+    t.equal(await code(mknod(volume, 'fifo', 0o010666)), 'EEXIST');
+    t.equal(await code(mknod(volume, 'bad', 0o150666)), 'EINVAL');
+    await volume.rename('char', 'moved');
+    t.match(volume.memory.objects.get('moved')?.metadata, { mode: String(0o020600), rdev: '259' });
+  }),
+);
+
+t.test('a device node as geesefs writes it: octal mode, decimal rdev', (t) =>
+  withVolume(async (volume) => {
+    await volume.put('dev', '', { mode: '020640', rdev: '1283', uid: '0', gid: '6' });
+    const { attributes } = await volume.entry('dev');
+    t.match(attributes, { mode: 0o020640, rdev: 1283, uid: 0, gid: 6 });
+    const change = { mode: 0o600, killSuidgid: false };
+    await volume.with('dev', (nodeid) => ok(volume.fs.setattr(ctx, nodeid, change)));
+    t.match(volume.memory.objects.get('dev')?.metadata, { mode: String(0o020600), rdev: '1283' });
+  }),
+);
+
+t.test('the birth of a file is the date of its object', (t) =>
+  withVolume(async (volume) => {
+    await volume.put('f', 'data', { mtime: '5.000000000' });
+    const written = volume.clock.now();
+    volume.clock.advance(5_000);
+    t.match((await volume.entry('f')).attributes, { mtime: { sec: 5 }, btime: { sec: Math.floor(written / 1000) } });
+    const file = await volume.create('new', O_RDWR);
+    t.equal((await volume.entry('new')).attributes.btime, undefined, 'nothing in the store yet');
+    await volume.closeFile(file);
+    t.match((await volume.entry('new')).attributes.btime, { sec: Math.floor(volume.clock.now() / 1000) });
+  }),
+);
+
+const NOREPLACE = 1;
+const rename = (volume: TestVolume, from: string, to: string): Promise<number> =>
+  ok<number>(volume.fs.rename(ctx, 1, from, 1, to, NOREPLACE));
+
+t.test('RENAME_NOREPLACE does not replace what another client wrote since', (t) =>
+  withVolume(async (volume) => {
+    await volume.put('a', 'ours');
+    await volume.put('dir/x', 'below');
+    await volume.list('');
+    t.equal(await code(rename(volume, 'a', 'dir')), 'EEXIST');
+    await volume.put('b', 'theirs');
+    t.equal(await code(rename(volume, 'a', 'b')), 'EEXIST', 'a listing from before does not know it');
+    await volume.put('c/y', 'theirs');
+    t.equal(await code(rename(volume, 'dir', 'c')), 'EEXIST');
+    t.same([volume.body('a'), volume.body('b'), volume.body('dir/x')], ['ours', 'theirs', 'below']);
+    const before = (): Promise<void> => volume.put('d', 'just now');
+    volume.client.add({ method: 'copy', times: 1, action: { kind: 'call', before } });
+    t.equal(await code(rename(volume, 'a', 'd')), 'EEXIST', 'between the question and the copy');
+    t.equal(volume.body('d'), 'just now');
+    t.equal(await code(rename(volume, 'a', 'e')), 'ok');
+    t.equal(await code(rename(volume, 'dir', 'f')), 'ok');
+    t.same([volume.body('a'), volume.body('e'), volume.body('f/x')], [undefined, 'ours', 'below']);
+  }),
+);
+
+t.test('RENAME_NOREPLACE to the name of a file that is removed and still open here', (t) =>
+  withVolume(async (volume) => {
+    await volume.put('old', 'x'.repeat(300_000));
+    await volume.put('a', 'ours');
+    const file = await volume.open('old');
+    await volume.unlink('old');
+    t.equal(await code(rename(volume, 'a', 'old')), 'ok');
+    await volume.closeFile(file);
+    t.equal(volume.body('old'), 'ours');
+  }),
+);
