@@ -69,9 +69,6 @@ function refuseWhatIsNotThere(settings: Settings): void {
   if (settings.writeBack === 'on') {
     throw new UsageError('write-back=on does not exist yet: leave it off, so that close() waits for the upload');
   }
-  if (settings.driver === 'fuse-native') {
-    throw new UsageError('driver=fuse-native does not exist yet: use driver=kernel');
-  }
   if (settings.sseKmsKeyId !== undefined && !settings.sse?.startsWith('aws:kms')) {
     throw new UsageError('sse-kms-key-id needs sse=aws:kms or sse=aws:kms:dsse');
   }

@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { errno } from '../../src/errno.js';
-import type { Mounted } from '../../src/fuse/kernel-driver.js';
-import { mountKernel } from '../../src/fuse/kernel-driver.js';
+import { type KernelMount, mountKernel } from '../../src/fuse/kernel-driver.js';
 import type { Operations } from '../../src/fuse/operations.js';
 import { silentLogger } from '../../src/log.js';
 import { MemoryFilesystem } from '../fuse/memory-filesystem.js';
@@ -17,7 +16,7 @@ t.setTimeout(120_000);
 type Tap = Pick<typeof t, 'same' | 'equal' | 'fail'>;
 
 /** What has to hold once everything is closed, and at the end. */
-async function settled(t: Tap, filesystem: MemoryFilesystem, mounted: Mounted): Promise<void> {
+async function settled(t: Tap, filesystem: MemoryFilesystem, mounted: KernelMount): Promise<void> {
   await mounted.closed;
   const { session, device } = mounted.stats();
   const { pending, nlookup, nodes, openFiles, openDirectories } = session;
@@ -32,7 +31,7 @@ async function settled(t: Tap, filesystem: MemoryFilesystem, mounted: Mounted): 
 async function onMount(
   t: Tap,
   filesystem: MemoryFilesystem,
-  body: (directory: string, mounted: Mounted) => Promise<void>,
+  body: (directory: string, mounted: KernelMount) => Promise<void>,
   options: Parameters<typeof withMount>[2] = {},
 ) {
   const mounted = await withMount(
@@ -311,7 +310,7 @@ t.test('writes that wait hold at most the pool, and all go through', { skip }, a
   const slowly = (...args: Parameters<typeof write>) =>
     new Promise((resolve) => setTimeout(() => resolve(write(...args)), 3));
   filesystem.write = slowly as never;
-  const body = async (directory: string, mounted: Mounted) => {
+  const body = async (directory: string, mounted: KernelMount) => {
     const names = [1, 2, 3, 4, 5, 6];
     const one = (i: number) => check(`dd if=/dev/zero of=${directory}/f${i} bs=1M count=10 2>/dev/null`);
     await Promise.all(names.map(one));

@@ -1,0 +1,17 @@
+/** Which driver the mounts of the suite have: PAILFS_TEST_DRIVER, kernel unless it says fuse-native. */
+import type { DriverOptions, Mounted } from '../../src/fuse/driver.js';
+import { mountFuseNative } from '../../src/fuse/fuse-native-driver.js';
+import { mountKernel } from '../../src/fuse/kernel-driver.js';
+import type { Operations } from '../../src/fuse/operations.js';
+
+function chosen(): 'kernel' | 'fuse-native' {
+  const name = process.env.PAILFS_TEST_DRIVER ?? 'kernel';
+  if (name !== 'kernel' && name !== 'fuse-native') throw new Error(`PAILFS_TEST_DRIVER: no such driver: ${name}`);
+  return name;
+}
+
+export const testDriver = chosen();
+
+export function mountChosen(operations: Operations, options: DriverOptions): Promise<Mounted> {
+  return testDriver === 'kernel' ? mountKernel(operations, options) : mountFuseNative(operations, options);
+}
