@@ -1,7 +1,7 @@
 /** Opening, reading, writing and closing files, as libfuse's path interface asks for it. */
 import { errno, type Failure } from '../errno.js';
 import type { PathCalls } from './fuse-native-package.js';
-import { isLibfuseName } from './open-paths.js';
+import { isLibfuseName, type OpenNode } from './open-paths.js';
 import type { Operations, RequestContext } from './operations.js';
 import type { PathCall, PathServer } from './path-server.js';
 
@@ -61,7 +61,7 @@ class FileWork {
   async #openOnce(call: PathCall, path: string, flags: number): Promise<number | Failure> {
     const held = this.#server.opens.hold(path);
     try {
-      const nodeid = held?.nodeid ?? (await call.node(path));
+      const nodeid = await this.#toOpen(call, path, held);
       if (nodeid < 0) return nodeid;
       const answer = await this.#operations.open(call, nodeid, flags, (flags & O_TRUNC) !== 0);
       if (typeof answer === 'number') return answer;
@@ -71,11 +71,19 @@ class FileWork {
     }
   }
 
+  /** What is open already is opened again only while it is what its name means. */
+  async #toOpen(call: PathCall, path: string, held: OpenNode | undefined): Promise<number | Failure> {
+    if (held === undefined || held.hidden) return held?.nodeid ?? call.node(path);
+    const now = await call.named(path);
+    if (typeof now === 'number' || now.nodeid < 0) return typeof now === 'number' ? now : now.nodeid;
+    return now.nodeid === held.nodeid ? now.nodeid : -errno.ESTALE;
+  }
+
   /** fuse-native passes no flags; the kernel holds the descriptor to those that it was opened with. */
   async create(call: PathCall, path: string, mode: number): Promise<number | Failure> {
     if (isLibfuseName(path)) return -errno.EPERM;
     if (this.#server.opens.nodeAt(path) !== undefined) return this.open(call, path, O_RDWR);
-    const place = await call.place(path);
+    const place = await call.named(path);
     if (typeof place === 'number') return place;
     const flags = O_RDWR | O_CREAT;
     const answer = await this.#operations.create(call, place.parent, place.name, mode & MAKING_MODE, 0, flags);

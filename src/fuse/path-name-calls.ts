@@ -24,17 +24,26 @@ interface Entries {
   readonly stats: Array<{ mode: number; ino: number }>;
 }
 
-/** Takes so many entries at a time and remembers where they end. */
+/**
+ * Takes so many entries at a time and remembers where they end. They are asked for in full (plus), so that their types are
+ * the true ones; libfuse 2 cannot hand the rest on.
+ */
 class EntrySink implements DirentSink {
-  readonly plus = false;
+  readonly plus = true;
   offset = 0;
   taken = 0;
+  readonly entries: Entries = { names: [], stats: [] };
+  readonly #adopt: (name: string, nodeid: number) => void;
 
-  constructor(readonly entries: Entries) {}
+  /** @param adopt takes over one lookup of the node */
+  constructor(adopt: (name: string, nodeid: number) => void) {
+    this.#adopt = adopt;
+  }
 
-  add(name: string, offset: number, ino: number, type: number): boolean {
+  add(name: string, offset: number, ino: number, type: number, entry?: EntryReply): boolean {
     if (this.taken === ENTRIES_AT_ONCE) return false;
     this.taken += 1;
+    if (entry !== undefined && entry.nodeid !== 0 && name !== '.' && name !== '..') this.#adopt(name, entry.nodeid);
     this.offset = offset;
     this.entries.names.push(name);
     this.entries.stats.push({ mode: type & S_IFMT, ino: foldedIno(ino) });
@@ -56,8 +65,9 @@ class NameWork {
     work: (ctx: RequestContext, place: Place) => Answer<EntryReply>,
   ): Promise<number> {
     if (isLibfuseName(path)) return -errno.EPERM;
-    const place = await call.place(path);
+    const place = await call.named(path);
     if (typeof place === 'number') return place;
+    if (place.nodeid !== -errno.ENOENT) return place.nodeid < 0 ? place.nodeid : -errno.EEXIST;
     const entry = await work(call, place);
     if (typeof entry === 'number') return entry;
     call.adopt(path, entry.nodeid);
@@ -66,8 +76,9 @@ class NameWork {
 
   /** A name goes, and with it what was held under it. */
   async #remove(call: PathCall, path: string, operation: 'unlink' | 'rmdir'): Promise<number> {
-    const place = await call.place(path);
+    const place = await call.named(path);
     if (typeof place === 'number') return place;
+    if (place.nodeid < 0) return place.nodeid;
     const status = await this.#server.operations[operation](call, place.parent, place.name);
     if (status === 0) this.#server.lookups.drop(path);
     return status;
@@ -90,9 +101,10 @@ class NameWork {
     const { opens, operations, lookups } = this.#server;
     if (isLibfuseName(newPath)) return this.#hide(call, path, newPath);
     if (opens.hidesBelow(newPath)) return -errno.ENOTEMPTY;
-    const from = await call.place(path);
+    const from = await call.named(path);
     if (typeof from === 'number') return from;
-    const to = await call.place(newPath);
+    if (from.nodeid < 0) return from.nodeid;
+    const to = await call.named(newPath);
     if (typeof to === 'number') return to;
     const status = await operations.rename(call, from.parent, from.name, to.parent, to.name, 0);
     if (status !== 0) return status;
@@ -127,16 +139,20 @@ class NameWork {
     }
   }
 
-  list(call: PathCall, nodeid: number): Promise<Entries | Failure> {
+  list(call: PathCall, path: string, nodeid: number): Promise<Entries | Failure> {
+    const { lookups } = this.#server;
+    const prefix = path === '/' ? '/' : `${path}/`;
     return this.#inDirectory(call, nodeid, async (fh) => {
-      const entries: Entries = { names: [], stats: [] };
-      const sink = new EntrySink(entries);
+      const sink = new EntrySink((name, child) => {
+        lookups.take(child);
+        lookups.hold(prefix + name, child);
+      });
       do {
         sink.taken = 0;
         const status = await this.#server.operations.readdir(call, nodeid, fh, sink.offset, sink);
         if (status < 0) return status;
       } while (sink.taken > 0);
-      return entries;
+      return sink.entries;
     });
   }
 
@@ -161,7 +177,7 @@ export function nameCalls(server: PathServer): NameCalls {
   const { mknod, link } = operations;
   return {
     readdir: (path, done) => {
-      const work = (call: PathCall) => server.onNode(call, path, (nodeid) => names.list(call, nodeid));
+      const work = (call: PathCall) => server.onNode(call, path, (nodeid) => names.list(call, path, nodeid));
       server.serve<Entries>('readdir', [path], work, (outcome) => {
         if (typeof outcome === 'number') done(outcome);
         else done(0, outcome.names, outcome.stats);

@@ -10,7 +10,7 @@ import { LARGEST_ERRNO } from './abi.js';
 import { KernelHoldings } from './holdings.js';
 import { type OpenNode, OpenPaths } from './open-paths.js';
 import type { Answer, Operations, RequestContext } from './operations.js';
-import { Lookups, type Place, Walk } from './path-walk.js';
+import { Lookups, type NamedPlace, Walk } from './path-walk.js';
 import type { SessionStats } from './session.js';
 
 /** What V8 makes of bytes that are not UTF-8. Which they were is lost, so such a name is nobody's. */
@@ -59,8 +59,9 @@ export class PathCall implements RequestContext {
     return this.#walk.node(this, path);
   }
 
-  place(path: string): Promise<Place | Failure> {
-    return this.#walk.place(this, path);
+  /** What the name means in the filesystem now; see Walk.named. */
+  named(path: string): Promise<NamedPlace | Failure> {
+    return this.#walk.named(this, path);
   }
 
   /** An entry that was made: its lookup is the call's. */

@@ -62,6 +62,11 @@ export interface Place {
   readonly name: string;
 }
 
+/** A place, and the node there, or why there is none. */
+export interface NamedPlace extends Place {
+  readonly nodeid: number | Failure;
+}
+
 export function parentPath(path: string): string {
   return path.slice(0, path.lastIndexOf('/')) || '/';
 }
@@ -99,8 +104,10 @@ export class Walk {
   }
 
   async #step(ctx: RequestContext, parent: number, name: string, path: string): Promise<number | Failure> {
-    const pinned = this.#pinned(path);
-    if (pinned !== undefined) return pinned;
+    return this.#pinned(path) ?? this.#look(ctx, parent, name, path);
+  }
+
+  async #look(ctx: RequestContext, parent: number, name: string, path: string): Promise<number | Failure> {
     const answer = this.#operations.lookup(ctx, parent, name);
     const entry = answer instanceof Promise ? await answer : answer;
     if (typeof entry === 'number') return entry;
@@ -113,6 +120,17 @@ export class Walk {
   async place(ctx: RequestContext, path: string): Promise<Place | Failure> {
     const parent = await this.node(ctx, parentPath(path));
     return parent < 0 ? parent : { parent, name: baseName(path) };
+  }
+
+  /**
+   * The node that the name means in the filesystem now, though the path may be open as another. What is done with a name
+   * (removing, renaming, making it) is done with that one, and needs its lookup, as the kernel has it.
+   */
+  async named(ctx: RequestContext, path: string): Promise<NamedPlace | Failure> {
+    const place = await this.place(ctx, path);
+    if (typeof place === 'number') return place;
+    const nodeid = await this.#look(ctx, place.parent, place.name, path);
+    return { ...place, nodeid };
   }
 
   /** An answer brought a lookup of the path's node. */
