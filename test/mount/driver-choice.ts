@@ -4,7 +4,9 @@ import { mountFuseNative } from '../../src/fuse/fuse-native-driver.js';
 import { mountKernel } from '../../src/fuse/kernel-driver.js';
 import type { Operations } from '../../src/fuse/operations.js';
 
-function chosen(): 'kernel' | 'fuse-native' {
+export type TestDriver = 'kernel' | 'fuse-native';
+
+function chosen(): TestDriver {
   const name = process.env.PAILFS_TEST_DRIVER ?? 'kernel';
   if (name !== 'kernel' && name !== 'fuse-native') throw new Error(`PAILFS_TEST_DRIVER: no such driver: ${name}`);
   return name;
@@ -12,6 +14,6 @@ function chosen(): 'kernel' | 'fuse-native' {
 
 export const testDriver = chosen();
 
-export function mountChosen(operations: Operations, options: DriverOptions): Promise<Mounted> {
-  return testDriver === 'kernel' ? mountKernel(operations, options) : mountFuseNative(operations, options);
+export function mountChosen(operations: Operations, options: DriverOptions, driver = testDriver): Promise<Mounted> {
+  return driver === 'kernel' ? mountKernel(operations, options) : mountFuseNative(operations, options);
 }
