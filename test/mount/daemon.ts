@@ -14,7 +14,7 @@ import { createObjectClient } from '../../src/s3/client-config.js';
 import type { LeanClient } from '../../src/s3/lean-client.js';
 import { type Filesystem, openFilesystem } from '../../src/vfs/filesystem.js';
 import type { VolumeOptions } from '../../src/vfs/volume.js';
-import { mountChosen } from './driver-choice.js';
+import { mountChosen, type TestDriver } from './driver-choice.js';
 import { until, within } from './harness.js';
 
 export const BUCKET = 'mounted';
@@ -25,6 +25,7 @@ export interface DaemonOptions {
   readonly cacheDirectory: string;
   readonly stateDirectory: string;
   readonly ioTimeoutMs?: number;
+  readonly driver?: TestDriver;
   readonly cacheBytes?: number;
   readonly volume?: Partial<VolumeOptions>;
 }
@@ -80,13 +81,11 @@ export async function startDaemon(options: DaemonOptions, logger: Logger = silen
     cacheDirectory,
     cacheBytes: options.cacheBytes ?? 10 * GiB,
   });
-  const mounted = await mountChosen(filesystem, {
-    mountpoint,
-    fsname: `s3://${BUCKET}`,
-    log: logger,
-    defaultPermissions: true,
-    allowOther: true,
-  });
+  const mounted = await mountChosen(
+    filesystem,
+    { mountpoint, fsname: `s3://${BUCKET}`, log: logger, defaultPermissions: true, allowOther: true },
+    options.driver,
+  );
   return { filesystem, client, mounted };
 }
 

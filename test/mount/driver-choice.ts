@@ -1,6 +1,7 @@
 /** Which driver the mounts of the suite have: PAILFS_TEST_DRIVER, kernel unless it says fuse-native. */
 import type { DriverOptions, Mounted } from '../../src/fuse/driver.js';
 import { mountFuseNative } from '../../src/fuse/fuse-native-driver.js';
+import { loadFuseNative } from '../../src/fuse/fuse-native-package.js';
 import { mountKernel } from '../../src/fuse/kernel-driver.js';
 import type { Operations } from '../../src/fuse/operations.js';
 
@@ -16,4 +17,14 @@ export const testDriver = chosen();
 
 export function mountChosen(operations: Operations, options: DriverOptions, driver = testDriver): Promise<Mounted> {
   return driver === 'kernel' ? mountKernel(operations, options) : mountFuseNative(operations, options);
+}
+
+/** Why fuse-native cannot be tested here, or false; for tap's skip option. */
+export function noFuseNative(): string | false {
+  try {
+    loadFuseNative();
+    return false;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
