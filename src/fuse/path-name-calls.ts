@@ -33,17 +33,14 @@ class EntrySink implements DirentSink {
   offset = 0;
   taken = 0;
   readonly entries: Entries = { names: [], stats: [] };
-  readonly #adopt: (name: string, nodeid: number) => void;
-
-  /** @param adopt takes over one lookup of the node */
-  constructor(adopt: (name: string, nodeid: number) => void) {
-    this.#adopt = adopt;
-  }
+  /** Nodes that gained a lookup; counted only when readdir has answered, which may count them behind add. */
+  readonly lookups: Array<readonly [name: string, nodeid: number]> = [];
 
   add(name: string, offset: number, ino: number, type: number, entry?: EntryReply): boolean {
     if (this.taken === ENTRIES_AT_ONCE) return false;
     this.taken += 1;
-    if (entry !== undefined && entry.nodeid !== 0 && name !== '.' && name !== '..') this.#adopt(name, entry.nodeid);
+    if (entry !== undefined && entry.nodeid !== 0 && name !== '.' && name !== '..')
+      this.lookups.push([name, entry.nodeid]);
     this.offset = offset;
     this.entries.names.push(name);
     this.entries.stats.push({ mode: type & S_IFMT, ino: foldedIno(ino) });
@@ -143,14 +140,18 @@ class NameWork {
     const { lookups } = this.#server;
     const prefix = path === '/' ? '/' : `${path}/`;
     return this.#inDirectory(call, nodeid, async (fh) => {
-      const sink = new EntrySink((name, child) => {
-        lookups.take(child);
-        lookups.hold(prefix + name, child);
-      });
+      const sink = new EntrySink();
       do {
         sink.taken = 0;
-        const status = await this.#server.operations.readdir(call, nodeid, fh, sink.offset, sink);
-        if (status < 0) return status;
+        try {
+          const status = await this.#server.operations.readdir(call, nodeid, fh, sink.offset, sink);
+          if (status < 0) return status;
+        } finally {
+          for (const [name, child] of sink.lookups.splice(0)) {
+            lookups.take(child);
+            lookups.hold(prefix + name, child);
+          }
+        }
       } while (sink.taken > 0);
       return sink.entries;
     });

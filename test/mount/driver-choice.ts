@@ -15,6 +15,14 @@ function chosen(): TestDriver {
 
 export const testDriver = chosen();
 
+/** fuse-native loses times of modification: what is asserted of them is that they are those of the writing, then. */
+export const keepsTimes = testDriver === 'kernel';
+
+/** Seconds since 1970 that are about now. */
+export function isRecent(seconds: number | string): boolean {
+  return Math.abs(Date.now() / 1000 - Number(seconds)) < 300;
+}
+
 export function mountChosen(operations: Operations, options: DriverOptions, driver = testDriver): Promise<Mounted> {
   return driver === 'kernel' ? mountKernel(operations, options) : mountFuseNative(operations, options);
 }
