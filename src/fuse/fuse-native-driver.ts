@@ -2,7 +2,8 @@
  * The driver for systems where the addon cannot be built: the package fuse-native, which brings the calls of libfuse 2's
  * path interface, adapted to the same Operations. Slower, and without much of what the kernel driver can: docs/drivers.md.
  */
-import { accessSync, constants, readdirSync, readlinkSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { systemClock } from '../clock.js';
 import { applyReadahead, type DriverOptions, type DriverStats, type Mounted } from './driver.js';
 import { type LibfuseChannel, loadFuseNative, type PathCalls } from './fuse-native-package.js';
@@ -61,6 +62,22 @@ function mustBeMountable(mountpoint: string): void {
     }
     throw new MountError(code, `${DEVICE} cannot be opened (${code})`);
   }
+}
+
+/** What fusermount would refuse, in a line of its own: libfuse prints that on stderr and answers only that it failed. */
+function mustBeMountableByUser(options: DriverOptions): void {
+  if (mayMount()) return;
+  const fusermount = spawnSync('fusermount', ['-V'], { stdio: 'ignore' });
+  if (fusermount.error !== undefined) throw new MountError('ENOHELPER', 'fusermount is not installed');
+  if (!options.allowOther) return;
+  let settings = '';
+  try {
+    settings = readFileSync('/etc/fuse.conf', 'utf8');
+  } catch {
+    // A file that is not there allows nothing.
+  }
+  if (/^\s*user_allow_other\b/m.test(settings)) return;
+  throw new MountError('EPERM', 'allow_other is refused: /etc/fuse.conf has no user_allow_other');
 }
 
 class PathConnection {
@@ -151,15 +168,14 @@ function mountingFailed(error: unknown, mountpoint: string): MountError {
   if (message === 'Mountpoint in use') {
     return new MountError('EBUSY', `${mountpoint} is a mount already, over which fuse-native does not mount`);
   }
-  const who = mayMount() ? 'the mount' : 'or fusermount is not installed';
-  const line = `libfuse did not mount on ${mountpoint} (${message}): its own line stands on stderr, ${who}`;
-  return new MountError('EPERM', line);
+  return new MountError('EPERM', `libfuse did not mount on ${mountpoint} (${message}); it says why on stderr`);
 }
 
 /** Mounts the filesystem; resolves once the kernel and libfuse have agreed on the protocol. Throws MountError. */
 export async function mountFuseNative(operations: Operations, options: DriverOptions): Promise<Mounted> {
   const mountpoint = await resolveMountpoint(options.mountpoint);
   mustBeMountable(mountpoint);
+  mustBeMountableByUser(options);
   const connection = new PathConnection(operations, mountpoint, options);
   try {
     await connection.mount();
