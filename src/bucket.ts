@@ -1,15 +1,24 @@
 /** From settings to a bucket that answers: the client, what it may do, and what the user has to be told about that. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Settings } from './config.js';
 import type { Source } from './local/source.js';
 import type { Logger } from './log.js';
 import { createObjectClient, type ObjectClientOptions, tryAnonymous } from './s3/client-config.js';
+import {
+  ConditionalWrites,
+  type ConditionSupport,
+  isKnownToHonour,
+  withConditionalWrites,
+} from './s3/conditional-writes.js';
+import type { LeanClient } from './s3/lean-client.js';
 import type { ObjectClient } from './s3/object-client.js';
 import type { Probe } from './s3/probe.js';
 import { isS3Error } from './s3/s3-error.js';
 import { startupFailure } from './startup-failure.js';
 
 export interface Bucket {
-  readonly client: ObjectClient;
+  readonly client: LeanClient;
   readonly probe: Probe;
   /** For the user, one line each. */
   readonly notices: readonly string[];
@@ -34,6 +43,31 @@ export function clientOptionsOf(source: Source, settings: Settings): ObjectClien
 /** None are configured anywhere; credentials that are configured and fail are another matter, and are told. */
 function noneConfigured(error: unknown): boolean {
   return isS3Error(error, 'Credentials') && /could not load credentials from any providers/i.test(error.message);
+}
+
+export interface CheckedBucket extends Omit<Bucket, 'client'> {
+  readonly client: ObjectClient;
+  readonly writes: ConditionalWrites;
+}
+
+/** What an earlier mount learnt of the server. That it ignores conditions is not kept: the next version may have them. */
+function rememberedSupport(path: string): ConditionSupport {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')).conditionalWrites === 'honoured' ? 'honoured' : 'unknown';
+  } catch {
+    return 'unknown';
+  }
+}
+
+/** Sees to it that no write goes out on the word of a server that ignores conditions. */
+export function checkWrites(bucket: Bucket, stateDirectory: string, logger: Logger): CheckedBucket {
+  const path = join(stateDirectory, 'server.json');
+  const writes = new ConditionalWrites(bucket.client, {
+    support: isKnownToHonour(new URL(bucket.probe.endpoint).host) ? 'honoured' : rememberedSupport(path),
+    logger,
+    onLearnt: (conditionalWrites) => writeFileSync(path, JSON.stringify({ conditionalWrites }), { mode: 0o600 }),
+  });
+  return { ...bucket, client: withConditionalWrites(bucket.client, writes), writes };
 }
 
 async function connect(source: Source, settings: Settings, logger: Logger): Promise<Bucket> {

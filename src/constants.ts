@@ -78,6 +78,9 @@ export const MAX_INDEXED_ENTRIES = 50_000;
 /** Entries of all cached listings together. */
 export const MAX_LISTED_ENTRIES = 100_000;
 
+/** Renamed files and directories whose st_ino is remembered. */
+export const MAX_INODE_ORIGINS = 100_000;
+
 /** Keys of one ListObjectsV2 page and of one DeleteObjects request. */
 export const LIST_PAGE_KEYS = 1000;
 export const DELETE_BATCH_KEYS = 1000;

@@ -1,5 +1,5 @@
 /** What a daemon tells of itself: collected from its parts when somebody asks, and free of anything secret. */
-import type { Bucket } from './bucket.js';
+import type { CheckedBucket } from './bucket.js';
 import { systemClock } from './clock.js';
 import type { Settings } from './config.js';
 import type { DaemonStatus } from './control/messages.js';
@@ -11,7 +11,7 @@ import type { Filesystem } from './vfs/filesystem.js';
 export interface StatusParts {
   readonly settings: Settings;
   readonly source: Source;
-  readonly bucket: Bucket;
+  readonly bucket: CheckedBucket;
   readonly directories: { readonly state: string; readonly cache: string };
   readonly filesystem: Filesystem;
   readonly mounted: Mounted;
@@ -23,7 +23,7 @@ const version = packageVersion();
 
 export function daemonStatus(parts: StatusParts): DaemonStatus {
   const { settings, source, bucket, directories, mounted } = parts;
-  const { cache, openFiles, openDirectories, inodes, dirty, conflicts } = parts.filesystem.status();
+  const { cache, openFiles, openDirectories, inodes, dirty, conflicts, staging } = parts.filesystem.status();
   const { operations, notifications } = mounted.stats();
   const { requests, retries, errors, bytesReceived, bytesSent } = bucket.client.counters;
   const memory = process.memoryUsage();
@@ -35,6 +35,7 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
     endpoint: bucket.probe.endpoint,
     region: bucket.probe.region,
     anonymous: bucket.probe.anonymous,
+    conditionalWrites: bucket.writes.support,
     mountpoint: mounted.mountpoint,
     driver: settings.driver,
     privileged: mounted.privileged,
@@ -50,6 +51,7 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
     inodes,
     dirty,
     conflicts,
+    staging,
     notificationsDropped: notifications.dropped,
     memory: { rssBytes: memory.rss, heapBytes: memory.heapUsed, externalBytes: memory.external },
   };

@@ -3,10 +3,10 @@
  * before the kernel hears of anything: places, bucket, directories, lock; then the filesystem, the mount, and the control
  * socket.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, statfsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { type Bucket, openBucket } from './bucket.js';
+import { type CheckedBucket, checkWrites, openBucket } from './bucket.js';
 import { systemClock } from './clock.js';
 import type { Settings } from './config.js';
 import { startControlServer } from './control/server.js';
@@ -100,7 +100,18 @@ function leftBehind(stagedDirectory: string): number {
   }
 }
 
-function filesystemOf(request: MountRequest, source: Source, bucket: Bucket, at: Directories): Promise<Filesystem> {
+/** Half of what is free where staged files lie (bytes). */
+function halfOfFree(directory: string): number {
+  const { bavail, bsize } = statfsSync(directory);
+  return Math.floor((bavail * bsize) / 2);
+}
+
+function filesystemOf(
+  request: MountRequest,
+  source: Source,
+  bucket: CheckedBucket,
+  at: Directories,
+): Promise<Filesystem> {
   const { settings, log } = request;
   return openFilesystem({
     client: bucket.client,
@@ -122,6 +133,7 @@ function filesystemOf(request: MountRequest, source: Source, bucket: Bucket, at:
     canList: bucket.probe.canList,
     host: hostname(),
     stateDirectory: at.state,
+    stagingBytes: settings.stagingSize ?? halfOfFree(at.state),
     cacheDirectory: at.cache,
     cacheBytes: settings.cacheSize,
   });
@@ -163,11 +175,12 @@ async function start(request: MountRequest, undo: Undo): Promise<Started> {
   if (cleared) log.warn({ mountpoint: place }, 'the dead mount of a daemon that was killed was cleared');
   const bases = baseDirectories(settings, env, process.geteuid!());
   refuseBeforehand(settings, bases, place);
-  const bucket = await openBucket(source, settings, log);
-  undo.add(() => bucket.client.close());
-  const directories = makeDirectories(bases, mountId(source, bucket.probe.endpoint));
+  const opened = await openBucket(source, settings, log);
+  undo.add(() => opened.client.close());
+  const directories = makeDirectories(bases, mountId(source, opened.probe.endpoint));
   const lock = lockState(directories.state, place);
   undo.add(() => lock.release());
+  const bucket = checkWrites(opened, directories.state, log);
   const notices = [...bucket.notices];
   const staged = join(directories.state, 'staged');
   const left = leftBehind(staged);

@@ -51,20 +51,20 @@ function duration(seconds: number): string {
 }
 
 export function statusText(status: DaemonStatus): string {
-  const { requests, operations, dirty, conflicts, memory } = status;
+  const { requests, operations, dirty, conflicts, staging, memory } = status;
   const cache = status.cache as { memoryBytes?: number; diskBytes?: number; hits?: number; misses?: number };
   const counts = Object.fromEntries(Object.entries(operations).map(([name, { count }]) => [name, count]));
   const traffic = `${sizeText(requests.bytesReceived)} in, ${sizeText(requests.bytesSent)} out`;
   const lines = [
     `s3://${status.bucket}${status.prefix === '' ? '' : `/${status.prefix}`} on ${status.mountpoint}`,
-    `  server      ${status.endpoint} (${status.region})${status.anonymous ? ', without credentials' : ''}`,
+    `  server      ${status.endpoint} (${status.region})${status.anonymous ? ', without credentials' : ''}${status.conditionalWrites === 'ignored' ? ', ignores conditions on writes' : ''}`,
     `  daemon      pailfs ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}, ${sizeText(memory.rssBytes)} resident`,
     `  driver      ${status.driver}${status.privileged ? '' : ' (fusermount3)'}${status.readOnly ? ', read only' : ''}`,
     `  requests    ${sum(requests.byOperation)} (${listed(requests.byOperation)}); ${requests.retries} retries, ${requests.errors} errors; ${traffic}`,
     `  operations  ${sum(counts)} (${listed(counts)})`,
     `  cache       ${sizeText(cache.diskBytes ?? 0)} on disk, ${sizeText(cache.memoryBytes ?? 0)} in memory; ${cache.hits} hits, ${cache.misses} misses`,
     `  open        ${status.openFiles} files, ${status.openDirectories} directories`,
-    `  not in S3   ${dirty.length} files, ${sizeText(dirty.reduce((total, { size }) => total + size, 0))}`,
+    `  not in S3   ${dirty.length} files, ${sizeText(staging.usedBytes)} of at most ${sizeText(staging.limitBytes)}`,
   ];
   for (const { path, size, failure } of dirty) {
     lines.push(`    ${path} (${sizeText(size)})${failure === undefined ? '' : `: ${failure}`}`);

@@ -114,6 +114,13 @@ export const optionTable = {
     default: 'off',
     describe: 'off: close() waits for the upload',
   },
+  'staging-size': {
+    type: 'size',
+    group: 'Transfer',
+    min: MiB,
+    describe: 'bytes that may wait for their upload, before ENOSPC',
+    computed: 'half of what is free at mount',
+  },
   'part-size': {
     type: 'size',
     group: 'Transfer',

@@ -242,7 +242,7 @@ async function keepConflictCopy(
     const home = inode.parent;
     home.directory?.overlay.drop(name);
     volume.listings.drop(home.nodeid);
-    volume.inodes.move(inode, parent, copyName);
+    volume.inodes.move(inode, parent, copyName, { from: keyOf(volume, inode), to: key });
     const info = noteWritten(volume, inode, key, attributes, reply, size);
     setNameConfirmed(volume, parent, copyName, inode);
     if (staged.generation === generation) await settleStaged(volume, inode, staged, info);

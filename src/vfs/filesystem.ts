@@ -16,10 +16,12 @@ import type { Operations } from '../fuse/operations.js';
 import type { Logger } from '../log.js';
 import type { ObjectClient } from '../s3/object-client.js';
 import type { Conflict } from '../writeback/conflict.js';
+import { StagingSpace } from '../writeback/staging-space.js';
 import { commit } from './commit.js';
 import { operationsOf } from './dispatch.js';
 import { HandleTable } from './handle-table.js';
 import { Hydrator } from './hydrate.js';
+import { InodeLog } from './inode-log.js';
 import { InodeTable } from './inode-table.js';
 import { loadRootAttributes } from './marker.js';
 import { nameIn } from './name.js';
@@ -55,6 +57,8 @@ export interface FilesystemStatus {
   /** Files with something that the store does not have yet. */
   readonly dirty: readonly DirtyFile[];
   readonly conflicts: readonly Conflict[];
+  /** Bytes that wait for their upload, and how many may. */
+  readonly staging: { readonly usedBytes: number; readonly limitBytes: number };
 }
 
 export interface Filesystem extends Operations {
@@ -93,9 +97,11 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       hydrate: (prefix, page) => hydrator.hydrate(volume, prefix, page),
     }),
     conflicts: [],
+    staging: new StagingSpace(options.stagingBytes),
     notifier: undefined,
   };
-  Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic()) });
+  const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);
+  Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic(), log) });
   await loadRootAttributes(volume);
   return makeFilesystem(volume, index);
 }
@@ -112,6 +118,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
       lookups: inodes.lookups,
       dirty: dirtyFiles(volume),
       conflicts: volume.conflicts,
+      staging: { usedBytes: volume.staging.used, limitBytes: volume.staging.limit },
     }),
     async flushAll() {
       for (const inode of [...inodes.values()]) {

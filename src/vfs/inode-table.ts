@@ -1,22 +1,23 @@
 /**
  * All inodes that the kernel, a handle or unsaved data refers to. Node ids count up and are never used twice while
- * mounted; st_ino is kept apart from them: it follows from the key an object had when it was first seen, so that it is the
- * same after a remount, and goes along with a rename.
+ * mounted; st_ino is kept apart from them: it follows from the key an object had when it was first seen (inode-log.ts), so
+ * that it goes along with a rename, and is the same after a remount.
  */
 import { createHash } from 'node:crypto';
 import { errno } from '../errno.js';
 import { ROOT_NODEID } from '../fuse/operations.js';
 import { Inode, type InodeAttributes } from './inode.js';
+import type { InodeLog } from './inode-log.js';
 import { FsError } from './to-errno.js';
 
 export class InodeTable {
   readonly root: Inode;
   readonly #byId = new Map<number, Inode>();
-  /** st_ino values of inodes whose name is no longer the one they follow from. */
-  readonly #moved = new Set<number>();
+  readonly #log: InodeLog;
   #next = ROOT_NODEID + 1;
 
-  constructor(root: InodeAttributes, now: number) {
+  constructor(root: InodeAttributes, now: number, log: InodeLog) {
+    this.#log = log;
     this.root = new Inode(ROOT_NODEID, ROOT_NODEID, undefined, '', root, now);
     this.root.nlookup = 1;
     this.#byId.set(ROOT_NODEID, this.root);
@@ -59,13 +60,8 @@ export class InodeTable {
   }
 
   #inoOf(key: string): number {
-    for (let round = 0; ; round++) {
-      const digest = createHash('sha1')
-        .update(round === 0 ? key : `${key}\0${round}`)
-        .digest();
-      const ino = digest.readUIntBE(0, 6) * 16 + (digest[6] & 15);
-      if (ino > ROOT_NODEID && !this.#moved.has(ino)) return ino;
-    }
+    const digest = createHash('sha1').update(this.#log.originOf(key)).digest();
+    return Math.max(digest.readUIntBE(0, 6) * 16 + (digest[6] & 15), ROOT_NODEID + 1);
   }
 
   /** Puts an inode that was dropped back into the table, under the name it had: its directory still knows it. */
@@ -87,15 +83,20 @@ export class InodeTable {
     this.dropIfUnused(inode);
   }
 
-  /** Gives an inode another name. */
-  move(inode: Inode, parent: Inode, name: string): void {
+  /** Gives an inode another name. `keys`: those that the two names stand for. */
+  move(inode: Inode, parent: Inode, name: string, keys: { readonly from: string; readonly to: string }): void {
     const from = inode.parent;
     if (from?.directory?.children.get(inode.name) === inode) from.directory.children.delete(inode.name);
     inode.parent = parent;
     inode.name = name;
     parent.directory?.children.set(name, inode);
-    this.#moved.add(inode.ino);
+    this.#log.renamed(keys.from, keys.to);
     if (from !== undefined && from !== parent) this.dropIfUnused(from);
+  }
+
+  /** The file of a key is no more; `inode` may live on for those who hold it. */
+  removed(inode: Inode, key: string): void {
+    this.#log.removed(key, inode.handles > 0);
   }
 
   forget(nodeid: number, nlookup: number): void {

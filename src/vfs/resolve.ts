@@ -222,7 +222,8 @@ export function revealObject(volume: Volume, parent: Inode, name: string, direct
   if (shown === undefined || shown.isLong) return;
   const object = parent.directory?.children.get(shown.name);
   if (object !== undefined) {
-    volume.inodes.move(object, parent, name);
+    const key = keyOfName(volume, parent, name, false);
+    volume.inodes.move(object, parent, name, { from: key, to: key });
     setNameConfirmed(volume, parent, shown.name, undefined);
     setNameConfirmed(volume, parent, name, object);
     volume.notifier?.invalEntry(parent.nodeid, shown.name);

@@ -163,6 +163,12 @@ export function setVersion(
   return inode;
 }
 
+function isNewerMarker(info: KnownObject, known: KnownObject | undefined): boolean {
+  if (known === undefined) return true;
+  if (info.date < known.date) return false;
+  return info.lastModified !== known.lastModified || JSON.stringify(info.metadata) !== JSON.stringify(known.metadata);
+}
+
 /** The inode of a directory that the store has under `name`. `info`: of its marker, if it was asked. */
 export function adoptDirectory(
   volume: Volume,
@@ -172,8 +178,12 @@ export function adoptDirectory(
   info?: KnownObject,
 ): Inode {
   const known = parent.directory?.children.get(name);
+  const prefix = keyOfName(volume, parent, name, true);
+  // Nothing is known of what only stands for the beginning of components.
+  if (prefix.endsWith('/')) info ??= volume.attributes.latest(prefix);
   if (known?.directory !== undefined) {
-    if (info !== undefined && info !== known.info) {
+    // Shown before its metadata was learnt, or changed since by somebody. What this mount did in it changed its times.
+    if (info !== undefined && isNewerMarker(info, known.info)) {
       known.attributes = directoryAttributes(volume, info);
       known.info = info;
     }
@@ -181,8 +191,6 @@ export function adoptDirectory(
     return known;
   }
   if (known?.dirty) return known;
-  const prefix = keyOfName(volume, parent, name, true);
-  if (prefix.endsWith('/')) info ??= volume.attributes.latest(prefix);
   if (known !== undefined) volume.inodes.detach(known, keyOf(volume, known));
   const inode = volume.inodes.add(parent, name, prefix, directoryAttributes(volume, info), askedAt);
   inode.info = info;

@@ -12,6 +12,7 @@ import type { Notifier } from '../fuse/operations.js';
 import type { Logger } from '../log.js';
 import type { ObjectClient } from '../s3/object-client.js';
 import type { Conflict } from '../writeback/conflict.js';
+import type { StagingSpace } from '../writeback/staging-space.js';
 import type { HandleTable } from './handle-table.js';
 import type { Inode } from './inode.js';
 import type { InodeTable } from './inode-table.js';
@@ -29,6 +30,8 @@ export interface VolumeOptions {
   readonly attributes: 'auto' | 'listing' | 'full';
   readonly partBytes: number;
   readonly memoryLimitBytes: number;
+  /** Bytes that may wait for their upload; past them write(2) gets ENOSPC. */
+  readonly stagingBytes: number;
   /** Owner and permission bits of what carries none of its own. */
   readonly uid: number;
   readonly gid: number;
@@ -52,6 +55,7 @@ export interface Volume {
   readonly attributes: AttributeStore;
   readonly listings: ListingCache;
   readonly conflicts: Conflict[];
+  readonly staging: StagingSpace;
   notifier: Notifier | undefined;
 }
 

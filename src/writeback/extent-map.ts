@@ -92,6 +92,13 @@ export class ExtentMap {
     return extent !== undefined && extent.start <= start && extent.end >= end;
   }
 
+  /** Bytes of [start, end) that are not in the map. */
+  missing(start: number, end: number): number {
+    let bytes = 0;
+    for (const run of this.runs(start, end)) if (!run.present) bytes += run.end - run.start;
+    return bytes;
+  }
+
   overlaps(start: number, end: number): boolean {
     const extent = this.#extents[this.#firstEndingBehind(start, false)];
     return extent !== undefined && extent.start < end && end > start;

@@ -8,6 +8,7 @@ import { rm } from 'node:fs/promises';
 import { STAGED_SYNC_WRITE_BYTES } from '../constants.js';
 import { pread, pwrite, type ShortWrite } from '../file-io.js';
 import { ExtentMap } from './extent-map.js';
+import { StagingSpace } from './staging-space.js';
 
 export class StagedFile {
   readonly path: string;
@@ -23,8 +24,12 @@ export class StagedFile {
   #busy = 0;
   #closing = false;
   #truncations = 0;
+  readonly #space: StagingSpace;
+  /** Taken from it (bytes): no less than what was written and still counts. */
+  #held = 0;
 
-  constructor(path: string, baseBytes: number) {
+  constructor(path: string, baseBytes: number, space = new StagingSpace(Number.POSITIVE_INFINITY)) {
+    this.#space = space;
     this.path = path;
     this.baseBytes = baseBytes;
     this.size = baseBytes;
@@ -43,9 +48,10 @@ export class StagedFile {
 
   /**
    * Small writes go to the page cache at once; a hop through the thread pool costs more than they do. Answers how much was
-   * written: less than all only where the disk is full. `data` must not change before.
+   * written: less than all only where the disk is full. `data` must not change before. Throws with code ENOSPC.
    */
   write(offset: number, data: Uint8Array): number | Promise<number> {
+    this.#take(this.written.missing(offset, offset + data.length));
     // Counted before and after: an upload that ends in between must not take the file for unchanged.
     this.generation++;
     if (data.length > STAGED_SYNC_WRITE_BYTES) return this.#using(this.#writeBehind(offset, data));
@@ -53,9 +59,25 @@ export class StagedFile {
     try {
       while (done < data.length) done += writeSync(this.fd, data, done, data.length - done, offset + done);
     } catch (error) {
-      if (done === 0) throw error;
+      if (done === 0) {
+        this.#settle();
+        throw error;
+      }
     }
     return this.#note(offset, done);
+  }
+
+  #take(bytes: number): void {
+    this.#space.take(bytes);
+    this.#held += bytes;
+  }
+
+  /** Gives back what was taken for bytes that did not come, or are gone. */
+  #settle(): void {
+    if (this.#busy > 0) return;
+    const bytes = this.#closing ? 0 : this.written.bytes;
+    this.#space.give(this.#held - bytes);
+    this.#held = bytes;
   }
 
   async #writeBehind(offset: number, data: Uint8Array): Promise<number> {
@@ -84,6 +106,7 @@ export class StagedFile {
   #closeNow(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
+    this.#settle();
   }
 
   #note(offset: number, length: number): number {
@@ -101,6 +124,7 @@ export class StagedFile {
     this.size = size;
     this.#truncations++;
     this.generation++;
+    this.#settle();
   }
 
   /** Bytes [offset, end) of the staged file itself; holes are zeros. */

@@ -49,6 +49,7 @@ const defaults: Omit<VolumeOptions, 'stateDirectory'> = {
   attributes: 'auto',
   partBytes: DEFAULT_PART_BYTES,
   memoryLimitBytes: DEFAULT_MEMORY_LIMIT_BYTES,
+  stagingBytes: 64 * 2 ** 30,
   uid: 0,
   gid: 0,
   fileMode: 0o644,
@@ -91,7 +92,7 @@ export async function startDaemon(options: DaemonOptions, logger: Logger = silen
 
 /** What must be nothing once every program has closed what it had open; `inodes` counts all but the root. */
 export function leftovers({ filesystem, mounted }: Daemon): Record<string, number> {
-  const { openFiles, openDirectories, inodes, lookups, dirty } = filesystem.status();
+  const { openFiles, openDirectories, inodes, lookups, dirty, staging } = filesystem.status();
   const { session, device } = mounted.stats();
   return {
     openFiles,
@@ -99,6 +100,7 @@ export function leftovers({ filesystem, mounted }: Daemon): Record<string, numbe
     inodes: inodes - 1,
     lookups,
     dirty: dirty.length,
+    stagedBytes: staging.usedBytes,
     pending: session.pending,
     nlookup: session.nlookup,
     badFrames: session.badFrames,

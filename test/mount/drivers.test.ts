@@ -66,6 +66,9 @@ async function mtimeAfter({ sh, store }: Bucket, set: string): Promise<string> {
   return Math.floor(mtime) === 1234567890 ? 'as asked' : ago(mtime) ? 'now' : String(mtime);
 }
 
+/** One that another tool left can be listed, read, renamed and removed. */
+const OF_S3FS = '.fuse_hidden0000000000000001\nf\nof s3fs';
+
 const cases: Readonly<Record<CapabilityName, Case>> = {
   mtime: {
     look: async (bucket) => [
@@ -156,14 +159,19 @@ os.utime("f", (1, 1234567890)); after = os.stat("f"); print(after.st_atime_ns, a
     look: async (bucket) => {
       const name = '".fuse_hidden0123456789abcdef"';
       await bucket.sh('echo x > f');
-      const made = [];
+      const left = '.fuse_hidden0000000000000001';
+      await bucket.store.put(left, 'of s3fs');
+      const made = [await bucket.sh(`ls -A; cat ${left}; mv ${left} taken; mv taken kept; rm kept`)];
       for (const call of [`os.mkdir, ${name}`, `os.symlink, "f", ${name} + "1"`, `os.rename, "f", ${name} + "2"`]) {
         made.push(await outcome(bucket, call));
       }
       made.push(await outcome(bucket, `os.mknod, ${name} + "3"`));
       return [...made, (await bucket.store.keys()).filter((key) => key.startsWith('.fuse')).length];
     },
-    seen: { kernel: ['ok', 'ok', 'ok', 'ok', 4], 'fuse-native': ['EPERM', 'EPERM', 'EPERM', 'EPERM', 0] },
+    seen: {
+      kernel: [OF_S3FS, 'ok', 'ok', 'ok', 'ok', 4],
+      'fuse-native': [OF_S3FS, 'EPERM', 'EPERM', 'EPERM', 'EPERM', 0],
+    },
   },
   replacement: {
     options: { before: (store) => store.put('a\ufffdb', 'x') },

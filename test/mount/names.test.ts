@@ -50,8 +50,10 @@ for i in range(30): open(f"old/sub/f{i}", "w").write(str(i))
 open("old/sub/deep/g", "w").write("g"); os.symlink("g", "old/sub/deep/l")
 fd = os.open("old/sub/f0", os.O_RDWR); os.pwrite(fd, b"changed", 0)
 fails(errno.ENOTEMPTY, os.rename, "old", "full"); fails(errno.EINVAL, os.rename, "old", "old/sub/x")
+ino = [os.stat(f"old/{name}").st_ino for name in ("", "sub", "sub/f1")]
 os.rename("old", "empty"); os.pwrite(fd, b" on", 7); os.close(fd)
 fails(errno.ENOENT, os.stat, "old"); fails(errno.ENOENT, os.stat, "old/sub/f1")
+assert ino == [os.stat(f"empty/{name}").st_ino for name in ("", "sub", "sub/f1")]
 assert open("empty/sub/f0").read() == "changed on" and os.readlink("empty/sub/deep/l") == "g"
 assert os.stat("empty/sub").st_mode & 0o7777 == 0o700
 os.rename("empty/sub", "moved"); open("moved/late", "w").write("late")
@@ -62,6 +64,10 @@ assert os.listdir("empty") == []`);
     t.match(found, { 'moved/f0': 'changed on', 'moved/f29': '29', 'moved/deep/g': 'g', 'moved/late': 'late' });
     t.same(await bucket.store.keys('old'), []);
     t.same(await bucket.store.keys('empty'), ['empty/']);
+    const numbers = "find . -printf '%i %P\\n' | sort -k2";
+    const before = await bucket.sh(numbers);
+    await bucket.remount();
+    t.equal(await bucket.sh(numbers), before, 'each keeps its inode number over a remount');
     await bucket.remount({ fresh: true });
     t.equal((await bucket.sh('find . -type f | wc -l; stat -c %a moved; readlink moved/deep/l')).trim(), '32\n700\ng');
   });

@@ -295,3 +295,20 @@ t.test('what a listing asks of objects that were just written is shown, however 
     }
   }),
 );
+
+t.test('a directory that was shown before its metadata was learnt gets its mode when that is known', () =>
+  withVolume(async (volume) => {
+    await volume.put('d/m/', '', { mode: String(0o040700) });
+    await volume.put('d/plain', 'x');
+    volume.clock.advance(10_000);
+    await volume.list('d', 200);
+    t.equal((await volume.entry('d/m')).attributes.mode, 0o040755, 'a sample showed none');
+    await volume.put('d/with', 'x', { mode: String(0o100600) });
+    volume.clock.advance(70_000);
+    await volume.list('d', 200);
+    t.equal(await volume.read('d/with'), 'x');
+    volume.clock.advance(70_000);
+    await volume.list('d', 200);
+    t.equal((await volume.entry('d/m')).attributes.mode, 0o040700);
+  }),
+);

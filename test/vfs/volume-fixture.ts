@@ -78,6 +78,7 @@ export class TestVolume {
       attributes: 'auto',
       partBytes: 8 * MiB,
       memoryLimitBytes: 64 * MiB,
+      stagingBytes: 2 ** 40,
       uid: 1000,
       gid: 1000,
       fileMode: 0o644,

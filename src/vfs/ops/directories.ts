@@ -170,6 +170,7 @@ export async function removeEmpty(volume: Volume, parent: Inode, inode: Inode): 
   volume.listings.drop(inode.nodeid);
   const { name } = inode;
   volume.inodes.detach(inode, key);
+  volume.inodes.removed(inode, key);
   revealObject(volume, parent, name, inode);
 }
 

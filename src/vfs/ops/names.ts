@@ -59,6 +59,7 @@ async function remove(volume: Volume, parent: Inode, inode: Inode): Promise<numb
     volume.attributes.remove(key);
   }
   await orphan(volume, inode, key);
+  volume.inodes.removed(inode, key);
   return 0;
 }
 

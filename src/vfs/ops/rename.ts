@@ -17,7 +17,7 @@ import { keyFits } from '../name.js';
 import { resolve, revealObject, setName, setNameConfirmed } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { changing, frozen } from '../tree-lock.js';
-import { cachedOf, keyOf, keyOfNew, prefixOf, type Volume } from '../volume.js';
+import { cachedOf, keyOf, keyOfName, keyOfNew, prefixOf, type Volume } from '../volume.js';
 import { isEmpty, removeEmpty } from './directories.js';
 import { leaving, orphan } from './names.js';
 import { mayBeMade } from './new-names.js';
@@ -134,7 +134,7 @@ async function takeName(volume: Volume, move: Move): Promise<void> {
   // A look-up that came between the copy and this has an inode of its own for the copy.
   const other = to.directory?.children.get(name);
   if (other !== undefined && other !== inode) volume.inodes.detach(other, keyOf(volume, other));
-  volume.inodes.move(inode, to, name);
+  volume.inodes.move(inode, to, name, { from: keyOf(volume, inode), to: keyOfName(volume, to, name, false) });
   setNameConfirmed(volume, from, oldName, undefined);
   setNameConfirmed(volume, to, name, inode);
 }
@@ -214,7 +214,7 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
     const copied = await copyBelow(volume, oldPrefix, newPrefix);
     await keepDirectory(volume, from, oldName, oldPrefix);
     const { text } = inode.part;
-    volume.inodes.move(inode, to, name);
+    volume.inodes.move(inode, to, name, { from: oldPrefix, to: newPrefix });
     // Only a folder marker beside it said that it exists, and that goes.
     if (copied.size === 0) await writeMarker(volume, inode);
     await deleteFolderMarker(volume, from, inode, text);

@@ -1,0 +1,31 @@
+/**
+ * A bound on the bytes that wait on this machine for their upload. Past it write(2) gets ENOSPC, before a close() could
+ * have succeeded; what is uploaded, removed or cut off makes room.
+ */
+export class StagingSpace {
+  readonly limit: number;
+  #used = 0;
+
+  /** @param limit bytes */
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  /** Bytes. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /** Throws an error with code ENOSPC. */
+  take(bytes: number): void {
+    if (this.#used + bytes > this.limit) {
+      const message = `no more than ${this.limit} bytes may wait for their upload (--staging-size)`;
+      throw Object.assign(new Error(message), { code: 'ENOSPC' });
+    }
+    this.#used += bytes;
+  }
+
+  give(bytes: number): void {
+    this.#used -= bytes;
+  }
+}

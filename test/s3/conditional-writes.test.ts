@@ -1,0 +1,124 @@
+import pino from 'pino';
+import t, { type Test } from 'tap';
+import { ConditionalWrites, type ConditionSupport, isKnownToHonour } from '../../src/s3/conditional-writes.js';
+import { MemoryClient } from '../../src/s3/memory-client.js';
+import type { CompleteOptions, PutOptions, UploadedPart } from '../../src/s3/object-client.js';
+import { S3Error } from '../../src/s3/s3-error.js';
+
+const logger = pino({ level: 'silent' });
+async function refused(t: Test, work: Promise<unknown>, kind: string): Promise<void> {
+  const outcome = await work.catch((error) => error);
+  t.match(outcome, { kind });
+}
+
+const bytes = (text: string): Buffer => Buffer.from(text);
+
+/** A server that stores whatever comes, or refuses a request that has a condition. */
+class Careless extends MemoryClient {
+  refuses = false;
+  puts: PutOptions[] = [];
+
+  override async put(key: string, body: Uint8Array, options: PutOptions = {}) {
+    this.puts.push(options);
+    const conditional = options.ifMatch !== undefined || options.ifAbsent === true;
+    if (this.refuses && conditional) throw new S3Error('NotImplemented', 'conditions', { operation: 'PutObject', key });
+    return super.put(key, body, { ...options, ifMatch: undefined, ifAbsent: undefined });
+  }
+
+  override completeUpload(key: string, id: string, parts: readonly UploadedPart[], options: CompleteOptions) {
+    return super.completeUpload(key, id, parts, { ...options, ifMatch: undefined, ifAbsent: undefined });
+  }
+}
+
+function writesOf(client: MemoryClient, support: ConditionSupport = 'unknown') {
+  const learnt: ConditionSupport[] = [];
+  const writes = new ConditionalWrites(client, { support, logger, onLearnt: (one) => learnt.push(one) });
+  return { writes, learnt };
+}
+
+async function textOf(client: MemoryClient, key: string): Promise<string> {
+  const pieces: Buffer[] = [];
+  await client.get(key, { onData: (piece) => void pieces.push(Buffer.from(piece)) });
+  return Buffer.concat(pieces).toString();
+}
+
+t.test('a server that honours conditions is found out by one write, and trusted from then on', async (t) => {
+  for (const existing of [false, true]) {
+    const client = new MemoryClient();
+    const etag = existing ? (await client.put('a', bytes('old'))).etag : undefined;
+    const { writes, learnt } = writesOf(client);
+    const before = client.counters.requests.PutObject ?? 0;
+    await writes.put('a', bytes('new'), existing ? { ifMatch: etag } : { ifAbsent: true });
+    t.equal(await textOf(client, 'a'), 'new');
+    t.same(learnt, ['honoured']);
+    t.equal((client.counters.requests.PutObject ?? 0) - before, 2);
+    await refused(t, writes.put('a', bytes('x'), { ifAbsent: true }), 'PreconditionFailed');
+    t.equal((client.counters.requests.PutObject ?? 0) - before, 3, 'no look, no trial');
+  }
+});
+
+t.test('a server that ignores conditions: a look before each write, and a line that says so', async (t) => {
+  const client = new Careless();
+  const { writes, learnt } = writesOf(client);
+  const { etag } = await writes.put('a', bytes('one'), { ifAbsent: true });
+  t.same(learnt, ['ignored']);
+  t.equal(client.puts.length, 1, 'what ignores a false condition has stored the object');
+  t.equal(await textOf(client, 'a'), 'one');
+  await refused(t, writes.put('a', bytes('x'), { ifAbsent: true }), 'PreconditionFailed');
+  await client.put('a', bytes('somebody else'));
+  await refused(t, writes.put('a', bytes('x'), { ifMatch: etag }), 'PreconditionFailed');
+  await refused(t, writes.put('b', bytes('x'), { ifMatch: etag }), 'NotFound');
+  t.equal(await textOf(client, 'a'), 'somebody else');
+});
+
+t.test('the write that finds out never overwrites what it did not see', async (t) => {
+  const client = new Careless();
+  await client.put('a', bytes('theirs'));
+  const { writes, learnt } = writesOf(client);
+  await refused(t, writes.put('a', bytes('ours'), { ifAbsent: true }), 'PreconditionFailed');
+  t.same(learnt, []);
+  t.equal(await textOf(client, 'a'), 'theirs');
+});
+
+t.test('a server that refuses conditions gets none', async (t) => {
+  const client = new Careless();
+  client.refuses = true;
+  const { writes, learnt } = writesOf(client);
+  await writes.put('a', bytes('one'), { ifAbsent: true });
+  t.same(learnt, ['ignored']);
+  const count = client.puts.length;
+  await writes.put('b', bytes('two'), { ifAbsent: true });
+  t.equal(client.puts.length, count + 1);
+  t.equal(await textOf(client, 'a'), 'one');
+});
+
+t.test('writes at one time: one finds out, the others wait', async (t) => {
+  const client = new MemoryClient();
+  const { writes, learnt } = writesOf(client);
+  await Promise.all(['a', 'b', 'c', 'd'].map((key) => writes.put(key, bytes(key), { ifAbsent: true })));
+  t.same(learnt, ['honoured']);
+  t.equal(client.counters.requests.PutObject, 5);
+});
+
+t.test('Complete is preceded by a look', async (t) => {
+  const client = new Careless();
+  const { writes } = writesOf(client, 'honoured');
+  const upload = async (key: string, condition: { ifMatch?: string; ifAbsent?: boolean }) => {
+    const id = await client.createUpload(key);
+    const part = await client.uploadPart(key, id, 1, bytes('part'));
+    return writes.completeUpload(key, id, [part], { size: 4, ...condition });
+  };
+  const { etag } = await upload('a', { ifAbsent: true });
+  await refused(t, upload('a', { ifAbsent: true }), 'PreconditionFailed');
+  await upload('a', { ifMatch: etag });
+  await client.put('a', bytes('theirs'));
+  await refused(t, upload('a', { ifMatch: etag }), 'PreconditionFailed');
+  t.equal(await textOf(client, 'a'), 'theirs');
+});
+
+t.test('AWS is known', async (t) => {
+  t.ok(isKnownToHonour('bucket.s3.eu-west-1.amazonaws.com'));
+  t.ok(isKnownToHonour('s3.cn-north-1.amazonaws.com.cn:443'));
+  t.notOk(isKnownToHonour('127.0.0.1:9000'));
+  t.notOk(isKnownToHonour('s3.amazonaws.com.example.org'));
+});
