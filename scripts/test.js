@@ -14,6 +14,10 @@ import { installDependencies, root } from './set-up.js';
 const arguments_ = process.argv.slice(2);
 const testsOnly = arguments_.includes('--tests-only');
 const wanted = arguments_.filter((one) => !one.startsWith('--'));
+/**
+ * What of the mount suite runs on the driver fuse-native too. Behind another Node, what shows that it works there.
+ */
+const onFuseNative = testsOnly ? ['files', 'names'] : ['files', 'names', 'programs', 'reading', 'requests'];
 /** A test file that takes longer than this (seconds) is ended; each sets a shorter limit of its own. */
 const FILE_LIMIT_S = 600;
 
@@ -30,18 +34,43 @@ function lint() {
   return spawnSync(...command, { cwd: root, stdio: ['ignore', 2, 'inherit'] }).status === 0;
 }
 
+/** Why fuse-native cannot be loaded here; undefined where it can. */
+function fuseNativeIsMissing() {
+  const script = "require('fuse-native')";
+  const { status, stderr } = spawnSync(process.execPath, ['-e', script], { cwd: root, encoding: 'utf8' });
+  return status === 0 ? undefined : (/^Error: (.*)$/m.exec(stderr)?.[1] ?? stderr.trim());
+}
+
+/** The mount suite once more, on the other driver; adds to the count. */
+async function runOnFuseNative(count) {
+  const missing = fuseNativeIsMissing();
+  if (missing !== undefined) {
+    count.skipped += 1;
+    count.skips.push(`the mount suite on fuse-native: ${missing} (apt-get install libfuse2)`);
+    return;
+  }
+  const files = onFuseNative.map((name) => join('dist', 'test', 'mount', `${name}.test.js`));
+  const more = await runTap(files, { PAILFS_TEST_DRIVER: 'fuse-native' }, ' on fuse-native');
+  for (const [key, value] of Object.entries(more)) {
+    if (Array.isArray(value)) count[key].push(...value);
+    else count[key] += value;
+  }
+}
+
 /** Runs the tests; answers their count. */
-async function runTap(files) {
+async function runTap(files, more = {}, where = '') {
   const { countTap } = await import('./tap-count.js');
   const showFile = (file) => {
     const seconds = file.time === null ? '' : ` (${(file.time / 1000).toFixed(1)} s)`;
-    console.log(`${file.ok ? 'ok    ' : 'FAILED'} ${file.name.replace(/^dist\//, '').replace(/\.js$/, '')}${seconds}`);
+    console.log(
+      `${file.ok ? 'ok    ' : 'FAILED'} ${file.name.replace(/^dist\//, '').replace(/\.js$/, '')}${where}${seconds}`,
+    );
   };
   const { parser, count } = countTap(showFile, (comment) => console.log(`       ${comment}`));
   const tap = spawn(process.execPath, [join(root, 'scripts', 'tap-files.js'), String(FILE_LIMIT_S), ...files], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, TAP_SNAPSHOT: '0' },
+    env: { ...process.env, TAP_SNAPSHOT: '0', ...more },
   });
   tap.stdout.pipe(parser);
   const parsed = new Promise((resolve) => parser.on('complete', resolve));
@@ -91,6 +120,7 @@ async function main() {
   step(none, 'types', compile());
   if (!testsOnly) step(none, 'lint', lint());
   const count = await runTap(testFiles());
+  if (wanted.length === 0) await runOnFuseNative(count);
   count.passed += none.passed;
   count.failed += none.failed;
   count.failures.unshift(...none.failures);

@@ -71,9 +71,6 @@ function refuseWhatIsNotThere(settings: Settings): void {
   if (settings.writeBack === 'on') {
     throw new UsageError('write-back=on does not exist yet: leave it off, so that close() waits for the upload');
   }
-  if (settings.driver === 'fuse-native') {
-    throw new UsageError('driver=fuse-native does not exist yet: use driver=kernel');
-  }
   if (settings.sseC !== undefined && settings.sseCKey === undefined) throw new UsageError('sse-c needs sse-c-key');
   if (settings.sseCKey !== undefined && settings.sse !== undefined) {
     throw new UsageError('sse and sse-c-key exclude each other: an object has one encryption');

@@ -3,7 +3,7 @@ import type { CheckedBucket } from './bucket.js';
 import { systemClock } from './clock.js';
 import type { Settings } from './config.js';
 import type { DaemonStatus } from './control/messages.js';
-import type { Mounted } from './fuse/kernel-driver.js';
+import type { Mounted } from './fuse/driver.js';
 import type { Source } from './local/source.js';
 import { packageVersion } from './package.js';
 import type { Filesystem } from './vfs/filesystem.js';

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tell } from './control/server.js';
 import { type ExitCode, exitCode } from './exit-code.js';
-import type { Mounted } from './fuse/kernel-driver.js';
+import type { Mounted } from './fuse/driver.js';
 import { MountError } from './fuse/mount.js';
 import type { Logger } from './log.js';
 import type { DirtyFile, Filesystem } from './vfs/filesystem.js';

@@ -40,6 +40,8 @@ export const exitCode = {
   notSaved: 84,
   /** The package is not built, or its addon cannot be loaded. */
   notBuilt: 85,
+  /** --driver=fuse-native: the package fuse-native or libfuse.so.2 is missing. */
+  noLibfuse: 86,
   interrupted: 130,
 } as const;
 

@@ -14,7 +14,10 @@ import { socketPath } from './control/socket-path.js';
 import { Daemon } from './daemon.js';
 import { daemonStatus } from './daemon-status.js';
 import { exitCode } from './exit-code.js';
-import { type Mounted, mountKernel } from './fuse/kernel-driver.js';
+import type { Mounted } from './fuse/driver.js';
+import { mountFuseNative } from './fuse/fuse-native-driver.js';
+import { loadFuseNative } from './fuse/fuse-native-package.js';
+import { mountKernel } from './fuse/kernel-driver.js';
 import { native } from './fuse/native.js';
 import { type Bases, baseDirectories, mountId, privateDirectory, refuseInside } from './local/directories.js';
 import { prepareMountpoint } from './local/mountpoint.js';
@@ -68,7 +71,8 @@ class Undo {
 }
 
 function refuseBeforehand(settings: Settings, bases: Bases, place: string): void {
-  native();
+  if (settings.driver === 'fuse-native') loadFuseNative();
+  else native();
   refuseInside(bases.state, place, 'state-dir');
   refuseInside(bases.cache, place, 'cache-dir');
   refuseInside(bases.runtime, place, 'runtime-dir');
@@ -139,7 +143,8 @@ function filesystemOf(
 function mountOf(request: MountRequest, source: Source, place: string, filesystem: Filesystem): Promise<Mounted> {
   const { settings, log } = request;
   request.onMounting?.();
-  return mountKernel(filesystem, {
+  const mountWith = settings.driver === 'fuse-native' ? mountFuseNative : mountKernel;
+  return mountWith(filesystem, {
     mountpoint: place,
     fsname: source.url,
     readOnly: settings.ro,

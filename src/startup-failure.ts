@@ -31,6 +31,7 @@ const mountCodes: Readonly<Record<string, ExitCode>> = {
   ENOTDIR: exitCode.mountpointNotDirectory,
   EBUSY: exitCode.mountpointBusy,
   ENOHELPER: exitCode.noFusermount,
+  ENOLIBFUSE: exitCode.noLibfuse,
   EPERM: exitCode.mountRefused,
 };
 

@@ -2,63 +2,36 @@
  * The kernel driver: a filesystem, mounted. It puts the parts of this directory together and watches over their end: when
  * the kernel lets go, by whatever means, the filesystem gets everything back and is told so once.
  */
-import { type Clock, systemClock } from '../clock.js';
+import { systemClock } from '../clock.js';
 import { MAX_IO_BYTES } from '../constants.js';
 import { errno, errnoName } from '../errno.js';
 import type { Logger } from '../log.js';
 import { ECONNABORTED } from './abi.js';
 import { Device, type DeviceStats } from './device.js';
-import { type MountOptions, mayMount, mount, raiseReadahead, resolveMountpoint, unmount } from './mount.js';
+import { applyReadahead, type DriverOptions, type DriverStats, type Mounted } from './driver.js';
+import { mayMount, mount, resolveMountpoint, unmount } from './mount.js';
 import { type NotifierThread, native } from './native.js';
 import { FrameNotifier } from './notify.js';
 import { type OperationCount, observe } from './observe.js';
-import type { ConnectionInfo, Notifier, Operations } from './operations.js';
-import { Session, type SessionStats } from './session.js';
+import type { ConnectionInfo, Operations } from './operations.js';
+import { Session } from './session.js';
 
 /** Notifications that may wait for the kernel. */
 const NOTIFICATION_QUEUE = 16_384;
 /** How long the notifier's thread may take to come back once the connection is gone (milliseconds). */
 const NOTIFIER_END_MS = 5_000;
-const DEFAULT_READAHEAD_KIB = 4096;
 
-export interface KernelDriverOptions extends MountOptions {
-  readonly mountpoint: string;
-  readonly log: Logger;
-  readonly clock?: Clock;
-  /** 1024 to 8192 (KiB). */
-  readonly readaheadKib?: number;
+export interface KernelDriverOptions extends DriverOptions {
   /** Request buffers of 1 MiB at most. */
   readonly maxBuffers?: number;
 }
 
-export interface NotificationStats {
-  readonly waiting: number;
-  readonly sent: number;
-  /** The kernel did not have what they were about. */
-  readonly absent: number;
-  readonly failed: number;
-  readonly dropped: number;
-}
-
-export interface DriverStats {
-  readonly session: SessionStats;
+export interface KernelDriverStats extends DriverStats {
   readonly device: DeviceStats;
-  readonly notifications: NotificationStats;
-  readonly operations: Readonly<Record<string, OperationCount>>;
 }
 
-export interface Mounted {
-  /** Resolved: without symbolic links. */
-  readonly mountpoint: string;
-  readonly notifier: Notifier;
-  readonly info: ConnectionInfo;
-  /** Mounted with mount(2), not with fusermount3. */
-  readonly privileged: boolean;
-  /** Resolves when the kernel has let go and the filesystem was destroyed; never rejects. */
-  readonly closed: Promise<void>;
-  stats(): DriverStats;
-  /** Resolves when the mount point is free; MountError EBUSY while files are open. With lazy, `closed` comes later. */
-  unmount(options?: { lazy?: boolean }): Promise<void>;
+export interface KernelMount extends Mounted {
+  stats(): KernelDriverStats;
 }
 
 /** One connection from its descriptor to its end. */
@@ -109,7 +82,7 @@ class Connection {
     this.#device.start();
   }
 
-  stats(): DriverStats {
+  stats(): KernelDriverStats {
     native().notifierCounters(this.#thread, this.#counters);
     const [waiting, sent, absent, failed] = this.#counters;
     return {
@@ -136,14 +109,8 @@ class Connection {
   }
 }
 
-async function applyReadahead(mountpoint: string, options: KernelDriverOptions): Promise<void> {
-  const result = await raiseReadahead(mountpoint, options.readaheadKib ?? DEFAULT_READAHEAD_KIB);
-  if (typeof result === 'number') options.log.debug({ kib: result }, 'readahead raised');
-  else options.log.info({ reason: result.refused }, 'readahead stays at 128 KiB: sequential reads will be slower');
-}
-
 /** Mounts the filesystem; resolves once the kernel and we have agreed on the protocol. Throws MountError. */
-export async function mountKernel(operations: Operations, options: KernelDriverOptions): Promise<Mounted> {
+export async function mountKernel(operations: Operations, options: KernelDriverOptions): Promise<KernelMount> {
   const mountpoint = await resolveMountpoint(options.mountpoint);
   const fd = await mount(mountpoint, options);
   const release = (how: { lazy?: boolean }) => unmount(mountpoint, { ...how, fusermount: options.fusermount });

@@ -114,7 +114,8 @@ function runHelper(helper: string, args: string[], inherited?: number): Promise<
     });
     child.on('error', (error: NodeJS.ErrnoException) => {
       const missing = error.code === 'ENOENT';
-      const remedy = missing ? 'is not installed: "apt-get install fuse3"' : `does not run (${error.code})`;
+      const name = helper === 'umount' ? 'mount' : 'fuse3';
+      const remedy = missing ? `is not installed: "apt-get install ${name}"` : `does not run (${error.code})`;
       reject(new MountError('ENOHELPER', `${helper} ${remedy}`));
     });
     child.on('close', (code) => {
@@ -170,6 +171,12 @@ export async function unmount(mountpoint: string, options: { lazy?: boolean; fus
   const name = errnoName(result);
   const remedy = result === -errno.EBUSY ? ': something is still open in it' : '';
   throw new MountError(name, `unmounting ${mountpoint} failed (${name})${remedy}`);
+}
+
+/** The same without the addon: root asks umount(8). */
+export function unmountByProgram(mountpoint: string, options: { lazy?: boolean; fusermount?: string }): Promise<void> {
+  if (!mayMount()) return unmount(mountpoint, options);
+  return runHelper('umount', ['-i', ...(options.lazy ? ['-l'] : []), '--', mountpoint]);
 }
 
 /** The device number (major:minor) of what is mounted there, without a request to the filesystem. */

@@ -191,12 +191,6 @@ t.test('usage', { skip }, async (t) => {
     ['mount', source, mountpoint, '--write-back=on'],
     usage(/write-back=on does not exist yet/),
   );
-  await failsWith(
-    t,
-    place,
-    ['mount', source, mountpoint, '--driver', 'fuse-native'],
-    usage(/fuse-native does not exist yet/),
-  );
   await failsWith(t, place, ['mount', source, mountpoint], usage(/PAILFS_CACHE_SIZE: "much"/), {
     PAILFS_CACHE_SIZE: 'much',
   });

@@ -30,11 +30,14 @@ import {
   residentMemory,
   startDaemon,
 } from './daemon.js';
+import type { TestDriver } from './driver-choice.js';
 import { abortMount, check, type RunOptions, run, within } from './harness.js';
 
 export interface BucketOptions {
   readonly volume?: Partial<VolumeOptions>;
   readonly ioTimeoutMs?: number;
+  /** Another than the suite's. */
+  readonly driver?: TestDriver;
   readonly cacheBytes?: number;
   /** The daemon is a process of its own. */
   readonly ownProcess?: boolean;
@@ -168,6 +171,7 @@ class MountedBucket implements Bucket {
       cacheDirectory: join(this.#base, `cache-${this.#round}`),
       stateDirectory: how.stateDirectory ?? join(this.#base, `state-${this.#round}`),
       ioTimeoutMs: how.ioTimeoutMs,
+      driver: how.driver,
       cacheBytes: how.cacheBytes,
       volume: { ...how.volume, ...volume },
     };

@@ -8,12 +8,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/clock.js';
 import { DEFAULT_MEMORY_LIMIT_BYTES, DEFAULT_PART_BYTES, GiB } from '../../src/constants.js';
-import { type Mounted, mountKernel } from '../../src/fuse/kernel-driver.js';
+import type { Mounted } from '../../src/fuse/driver.js';
 import { type Logger, silentLogger } from '../../src/log.js';
 import { createObjectClient } from '../../src/s3/client-config.js';
 import type { LeanClient } from '../../src/s3/lean-client.js';
 import { type Filesystem, openFilesystem } from '../../src/vfs/filesystem.js';
 import type { VolumeOptions } from '../../src/vfs/volume.js';
+import { mountChosen, type TestDriver } from './driver-choice.js';
 import { until, within } from './harness.js';
 
 export const BUCKET = 'mounted';
@@ -24,6 +25,7 @@ export interface DaemonOptions {
   readonly cacheDirectory: string;
   readonly stateDirectory: string;
   readonly ioTimeoutMs?: number;
+  readonly driver?: TestDriver;
   readonly cacheBytes?: number;
   readonly volume?: Partial<VolumeOptions>;
 }
@@ -80,13 +82,11 @@ export async function startDaemon(options: DaemonOptions, logger: Logger = silen
     cacheDirectory,
     cacheBytes: options.cacheBytes ?? 10 * GiB,
   });
-  const mounted = await mountKernel(filesystem, {
-    mountpoint,
-    fsname: `s3://${BUCKET}`,
-    log: logger,
-    defaultPermissions: true,
-    allowOther: true,
-  });
+  const mounted = await mountChosen(
+    filesystem,
+    { mountpoint, fsname: `s3://${BUCKET}`, log: logger, defaultPermissions: true, allowOther: true },
+    options.driver,
+  );
   return { filesystem, client, mounted };
 }
 
@@ -104,7 +104,7 @@ export function leftovers({ filesystem, mounted }: Daemon): Record<string, numbe
     pending: session.pending,
     nlookup: session.nlookup,
     badFrames: session.badFrames,
-    buffersKept: device.buffersKept,
+    buffersKept: device?.buffersKept ?? 0,
   };
 }
 

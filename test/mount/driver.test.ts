@@ -1,15 +1,15 @@
 /** The kernel driver on real mounts, over the filesystem in memory. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { errno } from '../../src/errno.js';
-import type { Mounted } from '../../src/fuse/kernel-driver.js';
-import { mountKernel } from '../../src/fuse/kernel-driver.js';
+import { type KernelMount, mountKernel } from '../../src/fuse/kernel-driver.js';
 import type { Operations } from '../../src/fuse/operations.js';
 import { silentLogger } from '../../src/log.js';
 import { MemoryFilesystem } from '../fuse/memory-filesystem.js';
 import { check, noKernelMounts, run, sh, start, until, within, withMount } from './harness.js';
+import { mountAsUser } from './mount-as-user.js';
 
 const skip = noKernelMounts;
 t.setTimeout(120_000);
@@ -17,7 +17,7 @@ t.setTimeout(120_000);
 type Tap = Pick<typeof t, 'same' | 'equal' | 'fail'>;
 
 /** What has to hold once everything is closed, and at the end. */
-async function settled(t: Tap, filesystem: MemoryFilesystem, mounted: Mounted): Promise<void> {
+async function settled(t: Tap, filesystem: MemoryFilesystem, mounted: KernelMount): Promise<void> {
   await mounted.closed;
   const { session, device } = mounted.stats();
   const { pending, nlookup, nodes, openFiles, openDirectories } = session;
@@ -32,7 +32,7 @@ async function settled(t: Tap, filesystem: MemoryFilesystem, mounted: Mounted): 
 async function onMount(
   t: Tap,
   filesystem: MemoryFilesystem,
-  body: (directory: string, mounted: Mounted) => Promise<void>,
+  body: (directory: string, mounted: KernelMount) => Promise<void>,
   options: Parameters<typeof withMount>[2] = {},
 ) {
   const mounted = await withMount(
@@ -311,7 +311,7 @@ t.test('writes that wait hold at most the pool, and all go through', { skip }, a
   const slowly = (...args: Parameters<typeof write>) =>
     new Promise((resolve) => setTimeout(() => resolve(write(...args)), 3));
   filesystem.write = slowly as never;
-  const body = async (directory: string, mounted: Mounted) => {
+  const body = async (directory: string, mounted: KernelMount) => {
     const names = [1, 2, 3, 4, 5, 6];
     const one = (i: number) => check(`dd if=/dev/zero of=${directory}/f${i} bs=1M count=10 2>/dev/null`);
     await Promise.all(names.map(one));
@@ -357,34 +357,15 @@ t.test('mount points that cannot be used', { skip }, async (t) => {
 });
 
 t.test('a user mounts through fusermount3', { skip }, async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'pailfs-user-'));
-  const script = new URL('./user-mount.js', import.meta.url).pathname;
-  try {
-    chmodSync(directory, 0o777);
-    // A world-accessible /dev/fuse in a mount namespace of its own, as a desktop has it; the machine's is untouched.
-    const setup = `
-      command -v fusermount3 >/dev/null || { echo 'SKIP fusermount3 is not installed'; exit 0; }
-      mknod -m 666 ${directory}/fuse c 10 229 || { echo 'SKIP mknod is refused'; exit 0; }
-      mount --bind ${directory}/fuse /dev/fuse || { echo 'SKIP mount --bind is refused'; exit 0; }
-      mkdir -m 777 ${directory}/mnt; chown nobody ${directory}/mnt
-      setpriv --reuid=nobody --regid=nogroup --clear-groups env -i PATH="$PATH" ${process.execPath} ${script} ${directory}/mnt`;
-    const result = await run('unshare', ['-m', '--propagation', 'private', '/bin/sh', '-ec', setup], {
-      timeout: 30_000,
-    });
-    const refused = /SKIP (.*)/.exec(result.stdout)?.[1];
-    if (refused) return t.pass('a mount as a user', { skip: refused });
-    t.equal(result.code, 0, result.stderr);
-    const { line, ...rest } = JSON.parse(result.stdout || '{}');
-    t.match(line, /^s3:\/\/a,b \S+ fuse\.pailfs rw,nosuid,nodev,relatime,user_id=65534/);
-    t.same(rest, {
-      privileged: false,
-      content: 'hello\n',
-      busy: 'EBUSY',
-      closed: true,
-      nlookup: 0,
-      allowOther: 'EPERM',
-    });
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const { skipped, line, ...rest } = await mountAsUser('kernel');
+  if (skipped !== undefined) return t.pass('a mount as a user', { skip: skipped });
+  t.match(line, /^s3:\/\/a,b \S+ fuse\.pailfs rw,nosuid,nodev,relatime,user_id=65534/);
+  t.same(rest, {
+    privileged: false,
+    content: 'hello\n',
+    busy: 'EBUSY',
+    closed: true,
+    nlookup: 0,
+    allowOther: 'EPERM',
+  });
 });

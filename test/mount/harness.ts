@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type KernelDriverOptions, type Mounted, mountKernel } from '../../src/fuse/kernel-driver.js';
+import { type KernelDriverOptions, type KernelMount, mountKernel } from '../../src/fuse/kernel-driver.js';
 import type { Operations } from '../../src/fuse/operations.js';
 import { silentLogger } from '../../src/log.js';
 
@@ -123,7 +123,7 @@ export async function abortMount(mountpoint: string): Promise<void> {
   await run('umount', ['-l', mountpoint], { timeout: 5_000 });
 }
 
-async function tearDown(mounted: Mounted): Promise<void> {
+async function tearDown(mounted: KernelMount): Promise<void> {
   try {
     await within(5_000, 'unmount', mounted.unmount());
   } catch {
@@ -137,7 +137,7 @@ export type MountOverrides = Partial<Omit<KernelDriverOptions, 'mountpoint'>>;
 /** Mounts a filesystem in a fresh directory, runs `body`, and takes everything away again, whatever happened. */
 export async function withMount<T>(
   operations: Operations,
-  body: (mounted: Mounted, directory: string) => Promise<T>,
+  body: (mounted: KernelMount, directory: string) => Promise<T>,
   options: MountOverrides = {},
 ): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'pailfs-mount-'));

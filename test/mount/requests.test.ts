@@ -3,6 +3,7 @@ import t from 'tap';
 import type { EmbeddedServer } from '../../src/embedded/api.js';
 import { type Bucket, type Store, withBucket } from './bucket.js';
 import { BUCKET } from './daemon.js';
+import { keepsTimes } from './driver-choice.js';
 import { noKernelMounts, sh as outside } from './harness.js';
 
 const skip = noKernelMounts;
@@ -51,7 +52,8 @@ t.test('one file: create, read, change, move, remove', { skip }, async (t) => {
       t.same(await cost(server, () => sh(`cp ${local}/small many/new`)), { PutObject: 1 }, 'cp');
       t.same(await cost(server, () => sh('cat many/new')), {}, 'our own upload is known');
       t.same(await cost(server, () => sh('chmod 600 many/new')), { CopyObject: 1 }, 'chmod');
-      t.same(await cost(server, () => sh('touch -d 2001-01-01 many/new')), { CopyObject: 1 }, 'touch');
+      const touched = await cost(server, () => sh('touch -d 2001-01-01 many/new'));
+      t.same(touched, keepsTimes ? { CopyObject: 1 } : {}, 'touch');
       t.same(await cost(server, () => sh('mv many/new many/moved')), { CopyObject: 1, DeleteObject: 1 }, 'mv');
       t.same(await cost(server, () => sh('stat many/moved; ls many > /dev/null; cat many/moved')), {}, 'look');
       t.same(await cost(server, () => sh('rm many/moved')), { DeleteObject: 1 }, 'rm');

@@ -1,21 +1,22 @@
-/** Run as an ordinary user by driver.test.ts: one mount through fusermount3, and what became of it, as JSON. */
+/** Run as an ordinary user (mount-as-user.ts): one mount through fusermount3, and what became of it, as JSON. */
 import { readFileSync } from 'node:fs';
-import { type KernelDriverOptions, mountKernel } from '../../src/fuse/kernel-driver.js';
+import type { DriverOptions } from '../../src/fuse/driver.js';
 import { silentLogger } from '../../src/log.js';
 import { MemoryFilesystem } from '../fuse/memory-filesystem.js';
+import { mountChosen } from './driver-choice.js';
 import { check, start, until, within } from './harness.js';
 
 const directory = process.argv[2];
-const options: KernelDriverOptions = { mountpoint: directory, fsname: 's3://a,b', log: silentLogger };
+const options: DriverOptions = { mountpoint: directory, fsname: 's3://a,b', log: silentLogger };
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(
     () => 'none',
     (error) => error.code ?? String(error),
   );
 
-const allowOther = await codeOf(mountKernel(new MemoryFilesystem(), { ...options, allowOther: true }));
+const allowOther = await codeOf(mountChosen(new MemoryFilesystem(), { ...options, allowOther: true }));
 const filesystem = new MemoryFilesystem();
-const mounted = await mountKernel(filesystem, options);
+const mounted = await mountChosen(filesystem, options);
 const line = readFileSync('/proc/mounts', 'utf8')
   .split('\n')
   .find((one) => one.includes(directory));
