@@ -151,7 +151,7 @@ export function pushAttributes(operation: string, key: string, to: string[], att
   if (tags !== undefined && tags.length > 0) to.push('x-amz-tagging', encodeTags(tags));
 }
 
-export function pushCondition(to: string[], condition: WriteCondition): void {
-  if (condition.ifMatch !== undefined) to.push('if-match', addQuotes(condition.ifMatch));
+export function pushCondition(to: string[], condition: WriteCondition, bare = false): void {
+  if (condition.ifMatch !== undefined) to.push('if-match', bare ? condition.ifMatch : addQuotes(condition.ifMatch));
   else if (condition.ifAbsent) to.push('if-none-match', '*');
 }
