@@ -270,7 +270,7 @@ lacks() {
     embedded) ;;
     minio) echo "strictMultipart,conditionalCopyDestination,conditionalDelete,repeatedComplete,uploadsByPrefix,$keys" ;;
     radosgw) echo strictMultipart,conditionalComplete,conditionalCopySource,conditionalCopyDestination,conditionalDelete ;;
-    seaweedfs) echo "strictMultipart,byteOrder,slashContent,$keys" ;;
+    seaweedfs) echo "strictMultipart,byteOrder,backslash,slashContent,$keys" ;;
     versitygw) echo "strictMultipart,conditionalCopyDestination,slashContent,controlCharacters,$keys" ;;
   esac
 }

@@ -236,6 +236,7 @@ export const capabilities = {
   uploadsByPrefix: { promise: 'uploads under way are listed by prefix', probe: uploadsByPrefix },
   byteOrder: { promise: 'keys are listed in byte order', probe: keepsKeys('a', 'a-', 'a0', 'b-', 'b/1', 'b0') },
   objectBesidePrefix: { promise: 'an object `a` beside `a/1`', probe: objectBesidePrefix },
+  backslash: { promise: 'keys with a backslash', probe: keepsKeys('x\\y') },
   slashContent: { promise: 'a key that ends in a slash holds bytes', probe: keepsKeys('dir/') },
   dotKeys: { promise: 'keys with components `.` and `..`', probe: keepsKeys('./dot', '../up', '.', '..') },
   emptyComponents: { promise: 'keys with `//`', probe: keepsKeys('a//b', '/lead') },

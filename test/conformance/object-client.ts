@@ -153,7 +153,6 @@ const names = [
   'q?m#h',
   "it's",
   '(a)*!',
-  'x\\y',
   'a&b<c>"',
   '~tilde',
   'a=b&c',

@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { type Bucket, withBucket } from './bucket.js';
-import { BUCKET } from './daemon.js';
 import { check, noKernelMounts, sh as outside, run } from './harness.js';
 
 const skip = noKernelMounts;
@@ -104,29 +103,29 @@ t.test('the AWS CLI sees the same bytes, both ways', { skip: without('aws') }, a
   await withBucket(
     t,
     async (bucket) => {
-      const { local, dir, server, sh } = bucket;
+      const { local, dir, place, sh } = bucket;
       await makeTree(bucket);
       const env = {
         PATH: process.env.PATH,
-        AWS_ACCESS_KEY_ID: server.credentials.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: server.credentials.secretAccessKey,
-        AWS_DEFAULT_REGION: server.region,
+        AWS_ACCESS_KEY_ID: place.credentials.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: place.credentials.secretAccessKey,
+        AWS_DEFAULT_REGION: place.region,
         AWS_CONFIG_FILE: '/dev/null',
         AWS_EC2_METADATA_DISABLED: 'true',
       };
       const aws = async (words: string) => {
-        const result = await outside(`aws --endpoint-url ${server.endpoint} s3 ${words}`, { env, timeout: 60_000 });
+        const result = await outside(`aws --endpoint-url ${place.endpoint} s3 ${words}`, { env, timeout: 60_000 });
         t.equal(result.code, 0, `${words}: ${result.stderr}`);
         return result.stdout;
       };
-      await aws(`sync --no-follow-symlinks ${local}/tree s3://${BUCKET}/up --only-show-errors`);
+      await aws(`sync --no-follow-symlinks ${local}/tree s3://${place.bucket}/up --only-show-errors`);
       await sh(`rm ${local}/tree/link; rmdir ${local}/tree/a/b/c; diff -r ${local}/tree up`);
       await sh(`cp -r up mine; printf 'written here' > mine/new.txt`);
-      t.match(await aws(`ls s3://${BUCKET}/mine/`), / 12 new\.txt/);
-      t.equal(await aws(`cp s3://${BUCKET}/mine/new.txt -`), 'written here');
-      await aws(`sync s3://${BUCKET}/mine ${local}/down --only-show-errors`);
+      t.match(await aws(`ls s3://${place.bucket}/mine/`), / 12 new\.txt/);
+      t.equal(await aws(`cp s3://${place.bucket}/mine/new.txt -`), 'written here');
+      await aws(`sync s3://${place.bucket}/mine ${local}/down --only-show-errors`);
       t.match(await outside(`diff -r ${dir}/mine ${local}/down`), { code: 0, stdout: '' });
-      await aws(`cp ${local}/tree/d/large s3://${BUCKET}/up/again --only-show-errors`);
+      await aws(`cp ${local}/tree/d/large s3://${place.bucket}/up/again --only-show-errors`);
       await sh(`cmp up/again ${local}/tree/d/large`);
     },
     { volume: { metadataTtlMs: 500 } },
