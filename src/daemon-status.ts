@@ -23,7 +23,7 @@ const version = packageVersion();
 
 export function daemonStatus(parts: StatusParts): DaemonStatus {
   const { settings, source, bucket, directories, mounted } = parts;
-  const { cache, openFiles, openDirectories, inodes, dirty, conflicts, unnameableKeys } = parts.filesystem.status();
+  const { cache, openFiles, openDirectories, inodes, dirty, conflicts } = parts.filesystem.status();
   const { operations, notifications } = mounted.stats();
   const { requests, retries, errors, bytesReceived, bytesSent } = bucket.client.counters;
   const memory = process.memoryUsage();
@@ -50,7 +50,6 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
     inodes,
     dirty,
     conflicts,
-    unnameableKeys,
     notificationsDropped: notifications.dropped,
     memory: { rssBytes: memory.rss, heapBytes: memory.heapUsed, externalBytes: memory.external },
   };

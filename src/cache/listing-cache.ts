@@ -7,29 +7,19 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.js';
 import { LIST_PAGE_KEYS, MAX_INDEXED_ENTRIES, MAX_LISTED_ENTRIES } from '../constants.js';
 import { compareKeys } from '../s3/key.js';
-import type { ListedObject, ListPage, ObjectClient } from '../s3/object-client.js';
-import type { KnownObject } from './attribute-store.js';
-
-export interface ListedFile {
-  readonly name: string;
-  readonly directory: false;
-  readonly etag: string;
-  readonly size: number;
-  readonly lastModified: number;
-  readonly storageClass?: string;
-  /** What was asked of it for this listing and does not count longer (see AttributeStore.isFinal). */
-  info?: KnownObject;
-}
-
-export interface ListedDirectory {
-  readonly name: string;
-  readonly directory: true;
-}
-
-export type ListedEntry = ListedFile | ListedDirectory;
-
-/** The marker of the directory itself, which is the first key of its listing. */
-export type Marker = Omit<ListedFile, 'name' | 'directory'>;
+import type { ListPage, ObjectClient } from '../s3/object-client.js';
+import {
+  type Carry,
+  entriesOf,
+  folderOf,
+  type Item,
+  keyOfItem,
+  type ListedEntry,
+  type Marker,
+  mergeByKey,
+  type NameIn,
+  nothingCarried,
+} from './listing-entries.js';
 
 export interface ListingPage {
   /** In the order of their keys; a directory's key ends in a slash. */
@@ -45,16 +35,15 @@ export interface ListingPage {
 export interface ListingOptions {
   readonly client: ObjectClient;
   readonly clock: Clock;
-  /** Whether a component can be a name; what cannot is counted. */
-  readonly nameable: (component: string) => boolean;
-  /** Called for each key that has no name. */
-  readonly onUnnameable: (key: string) => void;
+  readonly nameIn: NameIn;
   /** Runs before a page is shown: brings in attributes. */
   readonly hydrate: (prefix: string, page: ListingPage) => Promise<void>;
 }
 
 interface PageSlot {
   readonly after: string;
+  /** From the page before. */
+  carry: Carry;
   page: ListingPage | undefined;
   loading: Promise<ListingPage> | undefined;
 }
@@ -62,9 +51,11 @@ interface PageSlot {
 export class Listing {
   readonly #options: ListingOptions;
   readonly #prefix: () => string;
+  /** The beginning of the components in it, where it is no directory of the bucket; it is the end of the prefix. */
+  readonly #begun: string;
   /** Monotonic time at which the first LIST began (ms); what the listing shows is no older. */
   readonly startedAt: number;
-  readonly #slots: PageSlot[] = [{ after: '', page: undefined, loading: undefined }];
+  readonly #slots: PageSlot[] = [{ after: '', carry: nothingCarried, page: undefined, loading: undefined }];
   #index: Map<string, ListedEntry> | undefined = new Map();
   #complete = false;
   #entryCount = 0;
@@ -72,14 +63,19 @@ export class Listing {
   /** Called when the number of entries in memory changes. */
   onGrow: (() => void) | undefined;
 
-  constructor(prefix: () => string, options: ListingOptions) {
+  constructor(prefix: () => string, options: ListingOptions, begun = '') {
     this.#prefix = prefix;
+    this.#begun = begun;
     this.#options = options;
     this.startedAt = options.clock.monotonic();
   }
 
   assumeEmpty(): void {
-    this.#accept(this.#slots[0], { entries: [], after: '', last: undefined, startedAt: this.startedAt });
+    this.#accept(
+      this.#slots[0],
+      { entries: [], after: '', last: undefined, startedAt: this.startedAt },
+      nothingCarried,
+    );
   }
 
   /** All pages were read, and all names are in memory: what is not found here did not exist. */
@@ -141,9 +137,13 @@ export class Listing {
     const startedAt = this.#options.clock.monotonic();
     const until = this.#slots[this.#slots.indexOf(slot) + 1]?.after;
     const { items, last } = await this.#collect(prefix, slot.after, until);
-    const page: ListingPage = { entries: this.#entries(prefix, items), after: slot.after, last, startedAt };
+    const { nameIn } = this.#options;
+    const found = entriesOf({ prefix, begun: this.#begun, items, last, carry: slot.carry }, nameIn);
+    this.marker = found.marker ?? this.marker;
+    const entries = await this.#withFolders(prefix, found.entries);
+    const page: ListingPage = { entries, after: slot.after, last, startedAt };
     await this.#options.hydrate(prefix, page);
-    this.#accept(slot, page);
+    this.#accept(slot, page, found.carry);
     return page;
   }
 
@@ -183,41 +183,46 @@ export class Listing {
     }
   }
 
-  #entries(prefix: string, items: readonly Item[]): ListedEntry[] {
-    const entries: ListedEntry[] = [];
-    for (const item of items) {
-      if (typeof item !== 'string' && item.key === prefix) {
-        this.marker = item;
-        continue;
-      }
-      const name = typeof item === 'string' ? item.slice(prefix.length, -1) : item.key.slice(prefix.length);
-      if (!this.#options.nameable(name)) this.#options.onUnnameable(keyOfItem(item));
-      else entries.push(typeof item === 'string' ? { name, directory: true } : fileEntry(name, item));
+  /**
+   * Directories that exist through a Hadoop marker alone, beside their markers: neither an object nor a prefix of the
+   * name comes before it. Of a directory that is not kept whole the store has to be asked.
+   */
+  async #withFolders(prefix: string, entries: readonly ListedEntry[]): Promise<ListedEntry[]> {
+    const shown: ListedEntry[] = [];
+    const names = new Set(entries.map((entry) => entry.name));
+    for (const entry of entries) {
+      shown.push(entry);
+      const folder = entry.directory || !entry.isFolderMarker ? undefined : folderOf(entry.part);
+      if (folder === undefined) continue;
+      const name = this.#options.nameIn('', folder, false)?.name;
+      if (name === undefined || names.has(name) || this.#index?.has(name)) continue;
+      if (this.#index === undefined && (await this.#exists(prefix + folder))) continue;
+      shown.push({ name, directory: true, part: `${folder}/` });
     }
-    return entries;
+    return shown;
   }
 
-  #accept(slot: PageSlot, page: ListingPage): void {
+  async #exists(key: string): Promise<boolean> {
+    const { client } = this.#options;
+    const [same, below] = await Promise.all([
+      client.list({ prefix: key, maxKeys: 1 }),
+      client.list({ prefix: `${key}/`, maxKeys: 1 }),
+    ]);
+    return below.objects.length > 0 || same.objects[0]?.key === key;
+  }
+
+  #accept(slot: PageSlot, page: ListingPage, carry: Carry): void {
     slot.page = page;
     this.#entryCount += page.entries.length;
     const number = this.#slots.indexOf(slot);
     if (number === this.#slots.length - 1) {
       if (page.last === undefined) this.#complete = true;
-      else this.#slots.push({ after: page.last, page: undefined, loading: undefined });
-      for (const entry of page.entries) this.#note(entry);
+      else this.#slots.push({ after: page.last, carry, page: undefined, loading: undefined });
+      for (const entry of page.entries) this.#index?.set(entry.name, entry);
       if ((this.#index?.size ?? 0) > MAX_INDEXED_ENTRIES) this.#index = undefined;
-    }
+    } else if (this.#slots[number + 1].page === undefined) this.#slots[number + 1].carry = carry;
     if (this.#index === undefined) this.#dropFar(number);
     this.onGrow?.();
-  }
-
-  /** A directory keeps a name that an object has too. */
-  #note(entry: ListedEntry): void {
-    const other = this.#index?.get(entry.name);
-    if (other !== undefined && other.directory !== entry.directory) {
-      this.#options.onUnnameable(this.#prefix() + entry.name);
-    }
-    if (!other?.directory) this.#index?.set(entry.name, entry);
   }
 
   /** Of a directory that is not kept whole, only pages next to the one just loaded stay. */
@@ -228,29 +233,6 @@ export class Listing {
       slot.page = undefined;
     }
   }
-}
-
-/** An object, or a prefix. */
-type Item = ListedObject | string;
-
-const keyOfItem = (item: Item): string => (typeof item === 'string' ? item : item.key);
-
-function fileEntry(name: string, object: Omit<ListedFile, 'name' | 'directory'>): ListedFile {
-  const { etag, size, lastModified, storageClass } = object;
-  return { name, directory: false, etag, size, lastModified, storageClass };
-}
-
-/** Objects and prefixes of one page, in the order of their keys. */
-function mergeByKey(objects: readonly ListedObject[], prefixes: readonly string[]): Item[] {
-  if (prefixes.length === 0) return [...objects];
-  const merged: Item[] = [];
-  let next = 0;
-  for (const object of objects) {
-    while (next < prefixes.length && compareKeys(prefixes[next], object.key) < 0) merged.push(prefixes[next++]);
-    merged.push(object);
-  }
-  while (next < prefixes.length) merged.push(prefixes[next++]);
-  return merged;
 }
 
 /** Listings by directory (node id), bounded by their entries. */
@@ -277,8 +259,9 @@ export class ListingCache {
     return listing;
   }
 
-  begin(directory: number, prefix: () => string): Listing {
-    const listing = new Listing(prefix, this.#options);
+  /** @param begun see Listing: the prefix ends in it where the directory stands for the beginning of components */
+  begin(directory: number, prefix: () => string, begun = ''): Listing {
+    const listing = new Listing(prefix, this.#options, begun);
     listing.onGrow = () => {
       if (this.#listings.peek(directory) !== listing) return;
       // The size of a value that is set again is not computed again.
@@ -287,6 +270,11 @@ export class ListingCache {
     };
     this.#listings.set(directory, listing);
     return listing;
+  }
+
+  /** A listing that is not kept. */
+  detached(prefix: string, begun: string): Listing {
+    return new Listing(() => prefix, this.#options, begun);
   }
 
   /** The listing of a directory that was just made: it is known to hold nothing. */

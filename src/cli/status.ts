@@ -73,8 +73,6 @@ export function statusText(status: DaemonStatus): string {
   for (const conflict of conflicts as ReadonlyArray<{ path: string; copy: string }>) {
     lines.push(`    ${conflict.path}: ours is in ${conflict.copy}`);
   }
-  if (status.unnameableKeys > 0)
-    lines.push(`  keys without a path here: ${status.unnameableKeys} (the log names them)`);
   return lines.join('\n');
 }
 

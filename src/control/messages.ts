@@ -55,7 +55,6 @@ export interface DaemonStatus {
   readonly inodes: number;
   readonly dirty: readonly UnsavedFile[];
   readonly conflicts: readonly object[];
-  readonly unnameableKeys: number;
   readonly notificationsDropped: number;
   readonly memory: { readonly rssBytes: number; readonly heapBytes: number; readonly externalBytes: number };
 }

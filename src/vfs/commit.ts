@@ -16,12 +16,15 @@ import { planUpload, type UploadPlan } from '../writeback/upload-plan.js';
 import { encodeAttributes } from './attribute.js';
 import { readBytes } from './content-reader.js';
 import { contentTypeOf } from './content-type.js';
+import { headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
-import { headIfPresent, setNameConfirmed } from './resolve.js';
+import { isMarkerContent } from './marker.js';
+import { isWellFormed } from './name.js';
+import { setNameConfirmed } from './resolve.js';
 import { FsError } from './to-errno.js';
 import { changing } from './tree-lock.js';
 import { adoptFile } from './versions.js';
-import { dropCached, holdCached, keyOf, prefixOf, type Volume } from './volume.js';
+import { dropCached, holdCached, keyOf, keyOfNew, properDirectory, type Volume } from './volume.js';
 
 /** Rounds while the file goes on changing under its upload; after them it stays dirty for the next close. */
 const MAX_ROUNDS = 3;
@@ -64,7 +67,8 @@ async function writeAttributes(
   const tags = info !== undefined && info.tagCount > 0 ? await volume.client.getTags(keyOf(volume, inode)) : undefined;
   return {
     headers: { contentType: contentTypeOf(inode.name), ...info?.headers },
-    metadata: encodeAttributes(inode.attributes, info?.metadata),
+    // The metadata of a marker is that of the directory.
+    metadata: isMarkerContent(inode) ? (info?.metadata ?? {}) : encodeAttributes(inode.attributes, info?.metadata),
     tags,
   };
 }
@@ -217,13 +221,16 @@ async function keepConflictCopy(
   staged: StagedFile,
   attributes: WriteAttributes & { headers: ObjectHeaders; metadata: Record<string, string> },
 ): Promise<void> {
-  const { parent, name } = inode;
-  if (parent === undefined) return;
+  const { name } = inode;
+  if (inode.parent === undefined) return;
+  const parent = properDirectory(inode.parent);
+  // The name of an escaped key says no key with something behind it.
+  const stem = inode.part.text === name || !isWellFormed(name) ? name : name.slice(1);
   const path = inode.path;
   const { generation, size } = staged;
   for (let attempt = 0; ; attempt++) {
-    const copyName = conflictName(name, volume.options.host, volume.clock.now(), attempt);
-    const key = prefixOf(volume, parent) + copyName;
+    const copyName = conflictName(stem, volume.options.host, volume.clock.now(), attempt);
+    const key = keyOfNew(volume, parent, copyName, false);
     let reply: WriteReply;
     try {
       reply = await send(volume, inode, staged, attributes, { key, condition: { ifAbsent: true }, withBase: false });
@@ -232,13 +239,14 @@ async function keepConflictCopy(
       throw error;
     }
     // From here on this inode is the copy; its old name belongs to the other's object.
-    parent.directory?.overlay.drop(name);
-    volume.listings.drop(parent.nodeid);
+    const home = inode.parent;
+    home.directory?.overlay.drop(name);
+    volume.listings.drop(home.nodeid);
     volume.inodes.move(inode, parent, copyName);
     const info = noteWritten(volume, inode, key, attributes, reply, size);
     setNameConfirmed(volume, parent, copyName, inode);
     if (staged.generation === generation) await settleStaged(volume, inode, staged, info);
-    volume.notifier?.invalEntry(parent.nodeid, name);
+    volume.notifier?.invalEntry(home.nodeid, name);
     volume.conflicts.push({ path, copy: inode.path, at: volume.clock.now() });
     volume.logger.warn(
       { path, copy: inode.path },

@@ -3,7 +3,8 @@
  * in the order of the keys. A page is merged once, when the reader comes to it, and stays as it was for this handle, so
  * that offsets are stable while files come and go; pages far behind are let go and merged again if somebody seeks back.
  */
-import type { ListedEntry, Listing, ListingPage } from '../cache/listing-cache.js';
+import type { Listing, ListingPage } from '../cache/listing-cache.js';
+import type { ListedEntry } from '../cache/listing-entries.js';
 import { compareKeys } from '../s3/key.js';
 import type { Inode } from './inode.js';
 
@@ -27,8 +28,6 @@ export interface ReaderPage {
 interface Slot {
   readonly first: number;
   page: ReaderPage | undefined;
-  /** Entries that wait for the next page: an object whose name a directory may share. */
-  carry: readonly ReaderEntry[];
 }
 
 const KEPT_PAGES = 4;
@@ -72,31 +71,28 @@ export class DirectoryReader {
     if (listed === undefined) return undefined;
     const first =
       this.#slots[number]?.first ?? (before?.page === undefined ? 0 : before.page.first + before.page.entries.length);
-    const merged = this.#merge(listed, before?.carry ?? []);
     const page: ReaderPage = {
       first,
-      entries: merged.entries,
+      entries: this.#merge(listed),
       askedAt: listed.startedAt,
       isLast: listed.last === undefined,
     };
-    this.#slots[number] = { first, page, carry: merged.carry };
+    this.#slots[number] = { first, page };
     for (let far = 0; far <= number - KEPT_PAGES; far++) this.#slots[far].page = undefined;
     return page;
   }
 
-  #merge(page: ListingPage, carried: readonly ReaderEntry[]): { entries: ReaderEntry[]; carry: ReaderEntry[] } {
+  #merge(page: ListingPage): ReaderEntry[] {
     const overlay = this.#directory.directory?.overlay;
-    const directories = new Set<string>();
-    for (const entry of page.entries) if (entry.directory) directories.add(entry.name);
-    const entries: ReaderEntry[] = carried.filter((entry) => !directories.has(entry.name));
+    const entries: ReaderEntry[] = [];
     for (const listed of page.entries) {
-      if (!listed.directory && directories.has(listed.name)) continue;
+      if (!listed.directory && listed.isFolderMarker) continue;
       const record = overlay?.over(listed.name, page.startedAt);
       // What stands in the overlay is added below, in its own place.
       if (record === undefined) entries.push({ name: listed.name, listed, inode: undefined });
     }
     const ours = this.#overlayIn(page);
-    return cutCarry(ours.length === 0 ? entries : mergeSorted(entries, ours), page.last);
+    return ours.length === 0 ? entries : mergeSorted(entries, ours);
   }
 
   /** Names that this mount put into the key range of a page. */
@@ -116,8 +112,7 @@ export class DirectoryReader {
 
 /** Key relative to the directory, as S3 orders it. */
 function keyIn(entry: ReaderEntry): string {
-  const isDirectory = entry.inode === undefined ? entry.listed?.directory : entry.inode.directory !== undefined;
-  return isDirectory ? `${entry.name}/` : entry.name;
+  return entry.inode?.keyPart ?? entry.listed?.part ?? entry.name;
 }
 
 function mergeSorted(a: readonly ReaderEntry[], b: readonly ReaderEntry[]): ReaderEntry[] {
@@ -129,19 +124,6 @@ function mergeSorted(a: readonly ReaderEntry[], b: readonly ReaderEntry[]): Read
   }
   while (next < b.length) merged.push(b[next++]);
   return merged;
-}
-
-/** `a` waits at the end of a page while `a/` may come with the next: between the two only names beginning with `a` lie. */
-function cutCarry(entries: ReaderEntry[], last: string | undefined): { entries: ReaderEntry[]; carry: ReaderEntry[] } {
-  if (last === undefined) return { entries, carry: [] };
-  const carry: ReaderEntry[] = [];
-  while (entries.length > 0) {
-    const entry = entries[entries.length - 1];
-    if (keyIn(entry).endsWith('/') || !last.startsWith(entry.name) || compareKeys(last, `${entry.name}/`) >= 0) break;
-    carry.unshift(entry);
-    entries.pop();
-  }
-  return { entries, carry };
 }
 
 /** Whether a name that a page shows is still there. */

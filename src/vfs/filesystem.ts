@@ -22,7 +22,7 @@ import { HandleTable } from './handle-table.js';
 import { Hydrator } from './hydrate.js';
 import { InodeTable } from './inode-table.js';
 import { loadRootAttributes } from './marker.js';
-import { isNameable } from './name.js';
+import { nameIn } from './name.js';
 import { toErrno } from './to-errno.js';
 import { directoryAttributes } from './versions.js';
 import type { Volume, VolumeOptions } from './volume.js';
@@ -55,8 +55,6 @@ export interface FilesystemStatus {
   /** Files with something that the store does not have yet. */
   readonly dirty: readonly DirtyFile[];
   readonly conflicts: readonly Conflict[];
-  /** Keys met that have no name here. */
-  readonly unnameableKeys: number;
 }
 
 export interface Filesystem extends Operations {
@@ -66,9 +64,6 @@ export interface Filesystem extends Operations {
   /** After the last operation: ends transfers, saves the cache. Does not upload. */
   close(): Promise<void>;
 }
-
-/** Keys without a name are kept for the count up to this many. */
-const MAX_UNNAMEABLE = 10_000;
 
 export async function openFilesystem(options: FilesystemOptions): Promise<Filesystem> {
   mkdirSync(join(options.stateDirectory, 'staged'), { recursive: true, mode: 0o700 });
@@ -82,7 +77,6 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     logger,
   });
   const hydrator = new Hydrator();
-  const unnameable = new Set<string>();
   const volume: Volume = {
     options,
     client,
@@ -95,26 +89,15 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     listings: new ListingCache({
       client,
       clock,
-      nameable: isNameable,
-      onUnnameable: (key) => noteUnnameable(unnameable, key, logger),
+      nameIn,
       hydrate: (prefix, page) => hydrator.hydrate(volume, prefix, page),
     }),
     conflicts: [],
-    unnameable,
     notifier: undefined,
   };
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic()) });
   await loadRootAttributes(volume);
   return makeFilesystem(volume, index);
-}
-
-function noteUnnameable(seen: Set<string>, key: string, logger: Logger): void {
-  if (seen.has(key) || seen.size >= MAX_UNNAMEABLE) return;
-  seen.add(key);
-  logger.warn(
-    { key, count: seen.size },
-    'a key has no path in the mount: a component that POSIX cannot name, or a name that a directory has',
-  );
 }
 
 function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
@@ -129,7 +112,6 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
       lookups: inodes.lookups,
       dirty: dirtyFiles(volume),
       conflicts: volume.conflicts,
-      unnameableKeys: volume.unnameable.size,
     }),
     async flushAll() {
       for (const inode of [...inodes.values()]) {

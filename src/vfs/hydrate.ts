@@ -4,10 +4,11 @@
  * entries of the page are asked in parallel. With `full` they always are, with `listing` never.
  */
 import type { KnownObject } from '../cache/attribute-store.js';
-import type { ListedEntry, ListedFile, ListingPage } from '../cache/listing-cache.js';
+import type { ListingPage } from '../cache/listing-cache.js';
+import type { ListedEntry, ListedFile } from '../cache/listing-entries.js';
 import { PAGES_PER_SAMPLE, PARALLEL_HEADS } from '../constants.js';
 import { hasPosixMetadata } from './attribute.js';
-import { headIfPresent } from './resolve.js';
+import { headIfPresent } from './find-key.js';
 import type { Volume } from './volume.js';
 
 export class Hydrator {
@@ -27,15 +28,16 @@ export class Hydrator {
   }
 
   #isKnown(volume: Volume, prefix: string, entry: ListedEntry): boolean {
+    if (entry.directory && entry.isBeginning) return true;
     if (!entry.directory) {
-      const known = volume.attributes.get(prefix + entry.name, entry);
+      const known = volume.attributes.get(prefix + entry.part, entry);
       if (known !== undefined && !volume.attributes.learnt(prefix) && hasPosixMetadata(known.metadata)) {
         volume.attributes.learn(prefix, true);
       }
       keepForListing(volume, entry, known);
       return known !== undefined;
     }
-    const known = volume.attributes.latest(`${prefix}${entry.name}/`);
+    const known = volume.attributes.latest(prefix + entry.part);
     return known !== undefined && volume.clock.now() - known.date < volume.options.metadataTtlMs;
   }
 
@@ -52,7 +54,7 @@ export class Hydrator {
 
   /** A failed HEAD costs the attributes of that entry, not the listing; it is asked again when it is used. */
   async #ask(volume: Volume, prefix: string, entry: ListedEntry): Promise<KnownObject | undefined> {
-    const key = keyOf(prefix, entry);
+    const key = prefix + entry.part;
     try {
       const info = await headIfPresent(volume, key);
       if (!entry.directory && info?.etag === entry.etag && info.size === entry.size)
@@ -68,10 +70,6 @@ export class Hydrator {
 /** What counts for moments only must not be gone by the time the page is shown. */
 function keepForListing(volume: Volume, entry: ListedFile, info: KnownObject | undefined): void {
   if (info !== undefined && !volume.attributes.isFinal(info)) entry.info = info;
-}
-
-function keyOf(prefix: string, entry: ListedEntry): string {
-  return entry.directory ? `${prefix}${entry.name}/` : prefix + entry.name;
 }
 
 /** Runs `work` over all items, at most `parallel` at a time. Rejects with the first failure, after all have ended. */

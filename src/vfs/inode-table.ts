@@ -17,7 +17,7 @@ export class InodeTable {
   #next = ROOT_NODEID + 1;
 
   constructor(root: InodeAttributes, now: number) {
-    this.root = new Inode(ROOT_NODEID, ROOT_NODEID, '', root, now);
+    this.root = new Inode(ROOT_NODEID, ROOT_NODEID, undefined, '', root, now);
     this.root.nlookup = 1;
     this.#byId.set(ROOT_NODEID, this.root);
   }
@@ -52,9 +52,8 @@ export class InodeTable {
 
   /** Makes an inode and gives it its name. `key` is the one its st_ino follows from. */
   add(parent: Inode, name: string, key: string, attributes: InodeAttributes, now: number, ino?: number): Inode {
-    const inode = new Inode(this.#next++, ino ?? this.#inoOf(key), name, attributes, now);
+    const inode = new Inode(this.#next++, ino ?? this.#inoOf(key), parent, name, attributes, now);
     this.#byId.set(inode.nodeid, inode);
-    inode.parent = parent;
     parent.directory?.children.set(name, inode);
     return inode;
   }

@@ -11,6 +11,7 @@ import { Overlay } from '../writeback/overlay.js';
 import type { StagedFile } from '../writeback/staged-file.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './attribute.js';
 import { Mutex } from './mutex.js';
+import { type Part, partOf } from './name.js';
 
 export interface InodeAttributes {
   /** Type and permission bits. */
@@ -31,6 +32,10 @@ export class DirectoryState {
   readonly overlay = new Overlay<Inode>();
   /** Whether a marker object exists; undefined: not known. */
   marker: boolean | undefined;
+  /** An object has the same name, and is shown under another as long as this directory is there. */
+  shadows = false;
+  /** Whether a zero-byte `NAME_$folder$` beside it says that it exists; undefined: not known. */
+  folderMarker: boolean | undefined;
   /** Monotonic time until which this mount counts as the one that fills it: absence from a listing is then believed. */
   filledUntil = 0;
   /** Look-ups that had to ask the store, and when the last was (monotonic, ms): a series is answered by a LIST. */
@@ -55,7 +60,8 @@ export class Inode {
   readonly directory: DirectoryState | undefined;
   /** undefined: the root, or removed from its name. */
   parent: Inode | undefined;
-  name: string;
+  #name = '';
+  #part: Part = { kind: 'component', text: '' };
   attributes: InodeAttributes;
   /** Of the present version (bytes); a staged file has its own. */
   size = 0;
@@ -92,13 +98,53 @@ export class Inode {
   leaving: Promise<void> | undefined;
   readonly mutex = new Mutex();
 
-  constructor(nodeid: number, ino: number, name: string, attributes: InodeAttributes, checkedAt: number) {
+  constructor(
+    nodeid: number,
+    ino: number,
+    parent: Inode | undefined,
+    name: string,
+    attributes: InodeAttributes,
+    checkedAt: number,
+  ) {
     this.nodeid = nodeid;
     this.ino = ino;
-    this.name = name;
+    this.parent = parent;
+    if (parent !== undefined) this.name = name;
     this.attributes = attributes;
     this.checkedAt = checkedAt;
     this.directory = (attributes.mode & S_IFMT) === S_IFDIR ? new DirectoryState() : undefined;
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  /** Who names an inode has made sure that a key can have the name. Its directory must be set before. */
+  set name(name: string) {
+    const part = partOf(name, this.parent?.begun);
+    if (part === undefined) throw new RangeError(`no key has the name ${JSON.stringify(name)}`);
+    this.#name = name;
+    this.#part = part;
+  }
+
+  /** What its name stands for in the keys of its directory. */
+  get part(): Part {
+    return this.#part;
+  }
+
+  /** Not a directory of the bucket: it stands for the beginning of components that are too long for one name. */
+  get isBeginning(): boolean {
+    return this.#part.kind === 'long';
+  }
+
+  /** The beginning of the components in it; '' in a directory proper. */
+  get begun(): string {
+    return this.isBeginning ? (this.parent?.begun ?? '') + this.#part.text : '';
+  }
+
+  /** Where it comes in the order of the keys of its directory, and what they add to that directory's prefix. */
+  get keyPart(): string {
+    return this.directory === undefined || this.isBeginning ? this.#part.text : `${this.#part.text}/`;
   }
 
   get type(): number {

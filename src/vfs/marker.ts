@@ -4,12 +4,15 @@
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { folderMarkerOf, folderOf } from '../cache/listing-entries.js';
 import type { WriteCondition } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
 import { decodeAttributes, encodeAttributes, S_IFDIR } from './attribute.js';
 import { DIRECTORY_CONTENT_TYPE } from './content-type.js';
+import { hasFolderMarker, headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
-import { headIfPresent } from './resolve.js';
+import { nameIn, type ShownName } from './name.js';
+import { setNameConfirmed } from './resolve.js';
 import { directoryAttributes } from './versions.js';
 import { prefixOf, type Volume } from './volume.js';
 
@@ -19,7 +22,7 @@ const nothing = new Uint8Array(0);
 export async function writeMarker(volume: Volume, directory: Inode, condition: WriteCondition = {}): Promise<void> {
   const key = prefixOf(volume, directory);
   const state = directory.directory;
-  if (state === undefined || key === '') return;
+  if (state === undefined || key === '' || directory.isBeginning) return;
   const existing =
     directory.info ?? (state.marker === false || condition.ifAbsent ? undefined : await headIfPresent(volume, key));
   const headers = { contentType: DIRECTORY_CONTENT_TYPE, ...existing?.headers };
@@ -40,17 +43,21 @@ export async function writeMarker(volume: Volume, directory: Inode, condition: W
   volume.attributes.putWritten(key, info);
 }
 
-/** Before the last child of a directory goes: the directory must not go with it. `name`: of that child. */
-export async function keepDirectory(volume: Volume, directory: Inode, name: string): Promise<void> {
+/** Before the last child of a directory goes: the directory must not go with it. `name`, `key`: of that child. */
+export async function keepDirectory(volume: Volume, directory: Inode, name: string, key: string): Promise<void> {
+  if (directory.isBeginning && directory.parent !== undefined)
+    return keepDirectory(volume, directory.parent, directory.name, key);
   const state = directory.directory;
   if (state === undefined || directory === volume.inodes.root || directory.orphanKey !== undefined) return;
   if (state.marker || hasOtherChild(volume, directory, name)) return;
   const prefix = prefixOf(volume, directory);
   if (state.marker === undefined && volume.options.canList) {
-    const page = await volume.client.list({ prefix, maxKeys: 3, delimiter: '/' });
+    const page = await volume.client.list({ prefix, maxKeys: 4, delimiter: '/' });
     state.marker = page.objects.some((object) => object.key === prefix);
+    // A directory's folder marker goes with it.
+    const folderMarker = key.endsWith('/') ? folderMarkerOf(key.slice(0, -1)) : undefined;
     const others = [...page.objects.map((object) => object.key), ...page.prefixes].filter(
-      (key) => key !== prefix && key !== prefix + name && key !== `${prefix}${name}/`,
+      (other) => other !== prefix && other !== key && other !== folderMarker,
     );
     if (state.marker || others.length > 0) return;
   }
@@ -80,8 +87,56 @@ function hasOtherChild(volume: Volume, directory: Inode, name: string): boolean 
   }
   const listing = volume.listings.fresh(directory.nodeid, volume.options.metadataTtlMs);
   if (state.witness === undefined)
-    for (const other of listing?.names?.keys() ?? []) if (isThere(other)) state.witness = other;
+    for (const [other, entry] of listing?.names ?? [])
+      if (!(!entry.directory && entry.isFolderMarker) && isThere(other)) state.witness = other;
   return state.witness !== undefined;
+}
+
+/** Whether a file is the content of its directory's marker. */
+export function isMarkerContent(inode: Inode): boolean {
+  return inode.directory === undefined && inode.part.kind === 'object' && inode.part.text === '';
+}
+
+/** Deletes the object of a file. Of a marker only the content goes: the directory stays. */
+export async function deleteObjectOf(volume: Volume, parent: Inode, inode: Inode, key: string): Promise<void> {
+  if (isMarkerContent(inode)) await writeMarker(volume, parent);
+  else await volume.client.delete(key);
+}
+
+/** A zero-byte `NAME_$folder$` goes with the directory NAME. `text`: what the directory was called, if it has another name by now. */
+export async function deleteFolderMarker(
+  volume: Volume,
+  parent: Inode,
+  directory: Inode,
+  text = directory.part.text,
+): Promise<void> {
+  const shown = nameIn('', folderMarkerOf(text), false);
+  if (shown === undefined || shown.isLong || parent.isBeginning || directory.isBeginning) return;
+  if (!(await isFolderMarked(volume, parent, directory, shown))) return;
+  const key = prefixOf(volume, parent) + shown.text;
+  const known = parent.directory?.children.get(shown.name);
+  await volume.client.delete(key);
+  volume.attributes.remove(key);
+  if (known !== undefined) volume.inodes.detach(known, key);
+  setNameConfirmed(volume, parent, shown.name, undefined);
+}
+
+async function isFolderMarked(
+  volume: Volume,
+  parent: Inode,
+  directory: Inode,
+  { name, text }: ShownName,
+): Promise<boolean> {
+  const known = directory.directory?.folderMarker;
+  if (known !== undefined) return known;
+  const record = parent.directory?.overlay.get(name);
+  if (record !== undefined) return record.present !== undefined && record.present.currentSize === 0;
+  const listing = volume.listings.fresh(parent.nodeid, volume.options.metadataTtlMs);
+  if (listing?.isComplete) {
+    const entry = listing.find(name);
+    return entry !== undefined && !entry.directory && entry.isFolderMarker === true;
+  }
+  return hasFolderMarker(volume, prefixOf(volume, parent) + (folderOf(text) ?? text));
 }
 
 function rootFile(volume: Volume): string {

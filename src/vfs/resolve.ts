@@ -4,17 +4,18 @@
  * side by side (two requests, one round trip). When look-ups of one directory come in series, the directory is listed
  * instead, and the rest of the series costs nothing.
  */
+import type { KnownObject } from '../cache/attribute-store.js';
 import type { Listing } from '../cache/listing-cache.js';
 import { timespecFromMs } from '../clock.js';
 import { LOOKUP_SERIES, LOOKUP_SERIES_MS, MAX_REMEMBERED_ABSENCES } from '../constants.js';
 import { errno } from '../errno.js';
 import type { ListPage, ObjectInfo } from '../s3/object-client.js';
-import { isS3Error } from '../s3/s3-error.js';
+import { firstBelow, hasFolderMarker, headIfPresent, isNothing } from './find-key.js';
 import type { Inode } from './inode.js';
-import { isNameable, keyFits } from './name.js';
+import { keyFits, nameIn, type Part } from './name.js';
 import { FsError } from './to-errno.js';
 import { adoptDirectory, adoptEntry, adoptFile } from './versions.js';
-import { ageOf, isFresh, prefixOf, type Volume } from './volume.js';
+import { ageOf, isFresh, keyOfName, partIn, prefixOf, type Volume } from './volume.js';
 
 /** Records of one directory's overlay after which those that no listing needs are dropped, each time it has grown so much. */
 const OVERLAY_SWEEP = 1024;
@@ -28,11 +29,12 @@ export function resolve(
 ): Inode | undefined | Promise<Inode | undefined> {
   const { directory } = parent;
   if (directory === undefined) throw new FsError(errno.ENOTDIR, parent.path);
-  if (!isNameable(name)) throw new FsError(errno.EILSEQ, `not a name: ${JSON.stringify(name)}`);
+  const part = partIn(parent, name);
+  if (part === undefined) return undefined;
   const local = resolveLocally(volume, parent, directory, name);
   if (local !== 'unknown') return local;
   if (parent.orphanKey !== undefined) return undefined;
-  return ask(volume, parent, name, signal);
+  return ask(volume, parent, name, part, signal);
 }
 
 function resolveLocally(
@@ -75,44 +77,107 @@ function resolveFromListing(
   return listing.isComplete && ageOf(volume, listing.startedAt) <= absenceTtl ? undefined : 'unknown';
 }
 
-async function ask(volume: Volume, parent: Inode, name: string, signal?: AbortSignal): Promise<Inode | undefined> {
+async function ask(
+  volume: Volume,
+  parent: Inode,
+  name: string,
+  part: Part,
+  signal?: AbortSignal,
+): Promise<Inode | undefined> {
   const listed = await askByListing(volume, parent, name);
   if (listed !== 'unknown') return listed;
   const askedAt = volume.clock.monotonic();
-  const key = prefixOf(volume, parent) + name;
+  const key = prefixOf(volume, parent) + part.text;
   if (!keyFits(key)) throw new FsError(errno.ENAMETOOLONG, key);
+  if (part.kind === 'long') {
+    const isThere = await beginsSomething(volume, key, parent.begun + part.text);
+    return settle(volume, parent, name, askedAt, isThere ? { directory: true } : {});
+  }
+  if (part.kind === 'object') {
+    const object = await objectBeside(volume, parent, key, part.text === '', signal);
+    return settle(volume, parent, name, askedAt, { object });
+  }
+  const [object, below] = await Promise.all([
+    // An object without a text is the marker of the directory itself.
+    part.text === '' ? undefined : headIfPresent(volume, key, signal),
+    firstBelow(volume, `${key}/`, signal),
+  ]);
+  if (!isNothing(below)) {
+    const marker = await markerOf(volume, key, below, signal);
+    return settle(volume, parent, name, askedAt, { directory: true, marker, shadows: object !== undefined });
+  }
+  if (object === undefined && (await hasFolderMarker(volume, key, signal)))
+    return settle(volume, parent, name, askedAt, { directory: true, folderMarker: true });
+  return settle(volume, parent, name, askedAt, { object });
+}
+
+/** Whether any component that is too long for a name begins like this. */
+async function beginsSomething(volume: Volume, prefix: string, begun: string): Promise<boolean> {
+  const listing = volume.listings.detached(prefix, begun);
+  for (let number = 0; ; number++) {
+    const page = await listing.page(number);
+    if (page === undefined) return false;
+    if (page.entries.length > 0) return true;
+  }
+}
+
+/** An object that has this name only because a directory has its own: the content of a marker, or one beside a prefix. */
+async function objectBeside(
+  volume: Volume,
+  parent: Inode,
+  key: string,
+  isMarker: boolean,
+  signal?: AbortSignal,
+): Promise<ObjectInfo | undefined> {
+  if (isMarker) {
+    if (key === '' || parent.isBeginning) return undefined;
+    const marker = await headIfPresent(volume, key, signal);
+    return marker !== undefined && marker.size > 0 ? marker : undefined;
+  }
   const [object, below] = await Promise.all([
     headIfPresent(volume, key, signal),
     firstBelow(volume, `${key}/`, signal),
   ]);
-  return settle(volume, parent, name, askedAt, object, below, signal);
+  return isNothing(below) ? undefined : object;
 }
 
-/** Makes an inode of what HEAD and LIST found, unless this mount changed the name meanwhile. */
-async function settle(
+/** All that is known of the marker of a directory, asked if need be; undefined: it has none. */
+async function markerOf(
   volume: Volume,
-  parent: Inode,
-  name: string,
-  askedAt: number,
-  object: ObjectInfo | undefined,
+  key: string,
   below: ListPage,
   signal?: AbortSignal,
-): Promise<Inode | undefined> {
+): Promise<KnownObject | undefined> {
+  const [marker] = below.objects;
+  if (marker?.key !== `${key}/`) return undefined;
+  return volume.attributes.get(marker.key, marker) ?? headIfPresent(volume, marker.key, signal);
+}
+
+interface Found {
+  readonly object?: ObjectInfo;
+  readonly directory?: true;
+  readonly marker?: KnownObject;
+  readonly folderMarker?: true;
+  readonly shadows?: boolean;
+}
+
+/** Makes an inode of what was found, unless this mount changed the name meanwhile. */
+function settle(volume: Volume, parent: Inode, name: string, askedAt: number, found: Found): Inode | undefined {
   const record = parent.directory?.overlay.over(name, askedAt);
   if (record !== undefined) {
     if (record.present !== undefined) volume.inodes.revive(record.present);
     return record.present;
   }
-  const key = prefixOf(volume, parent) + name;
-  if (below.objects.length > 0 || below.prefixes.length > 0) {
-    const marker = below.objects[0]?.key === `${key}/` ? below.objects[0] : undefined;
-    const known = marker === undefined ? undefined : volume.attributes.get(marker.key, marker);
-    const info = marker === undefined ? undefined : (known ?? (await headIfPresent(volume, marker.key, signal)));
-    if (object !== undefined) volume.unnameable.add(key);
-    const inode = adoptDirectory(volume, parent, name, askedAt, info);
-    if (inode.directory !== undefined) inode.directory.marker = marker !== undefined;
+  if (found.directory) {
+    const inode = adoptDirectory(volume, parent, name, askedAt, found.marker);
+    if (inode.directory !== undefined && !inode.isBeginning) {
+      inode.directory.marker = found.marker !== undefined;
+      inode.directory.folderMarker = found.folderMarker;
+      inode.directory.shadows = found.shadows ?? false;
+    }
     return inode;
   }
+  const { object } = found;
   if (object !== undefined) return adoptFile(volume, parent, name, object, object, askedAt);
   forgetName(volume, parent, name);
   rememberAbsence(volume, parent, name, askedAt);
@@ -151,40 +216,31 @@ export function setNameConfirmed(volume: Volume, parent: Inode, name: string, in
   parent.directory?.overlay.confirm(name, sequence, volume.clock.monotonic());
 }
 
+/** A directory has gone from a name that an object in the store has too: it is the object's now. */
+export function revealObject(volume: Volume, parent: Inode, name: string, directory: Inode): void {
+  const shown = nameIn(parent.begun, parent.begun + (partIn(parent, name)?.text ?? name), true);
+  if (shown === undefined || shown.isLong) return;
+  const object = parent.directory?.children.get(shown.name);
+  if (object !== undefined) {
+    volume.inodes.move(object, parent, name);
+    setNameConfirmed(volume, parent, shown.name, undefined);
+    setNameConfirmed(volume, parent, name, object);
+    volume.notifier?.invalEntry(parent.nodeid, shown.name);
+  } else {
+    const listing = volume.listings.fresh(parent.nodeid, volume.options.metadataTtlMs);
+    if (!directory.directory?.shadows && listing?.find(shown.name) === undefined) return;
+    parent.directory?.overlay.drop(name);
+    volume.listings.drop(parent.nodeid);
+  }
+}
+
 /** The store does not have the name (any more). A listing from before must not bring it back. */
 export function forgetName(volume: Volume, parent: Inode, name: string): void {
   const known = parent.directory?.children.get(name);
   if (known !== undefined && !known.dirty && known.staged === undefined) {
-    volume.inodes.detach(known, prefixOf(volume, parent) + name);
+    volume.inodes.detach(known, keyOfName(volume, parent, name, known.directory !== undefined));
     parent.directory?.overlay.setConfirmed(name, undefined, volume.clock.monotonic());
   }
-}
-
-/** HEAD, remembered; undefined when the key is absent. */
-export async function headIfPresent(
-  volume: Volume,
-  key: string,
-  signal?: AbortSignal,
-): Promise<ObjectInfo | undefined> {
-  try {
-    const info = await volume.client.head(key, { signal });
-    volume.attributes.put(key, info);
-    return info;
-  } catch (error) {
-    if (isS3Error(error, 'NotFound')) return undefined;
-    if (isS3Error(error, 'AccessDenied') && !volume.options.canList) return undefined;
-    throw error;
-  }
-}
-
-/** At most one key below a prefix. Where listing is denied only the marker can tell. */
-async function firstBelow(volume: Volume, prefix: string, signal?: AbortSignal): Promise<ListPage> {
-  if (keyFits(prefix)) {
-    if (volume.options.canList) return volume.client.list({ prefix, maxKeys: 1, signal });
-    const marker = await headIfPresent(volume, prefix, signal);
-    if (marker !== undefined) return { objects: [marker], prefixes: [], date: marker.date };
-  }
-  return { objects: [], prefixes: [], date: 0 };
 }
 
 /** The third look-up in short succession lists the directory; the first page answers for small directories. */
@@ -203,5 +259,5 @@ async function askByListing(volume: Volume, parent: Inode, name: string): Promis
 
 /** Begins a listing of a directory; what it will have seen leaves the overlay once it is complete. */
 export function startListing(volume: Volume, directory: Inode): Listing {
-  return volume.listings.begin(directory.nodeid, () => prefixOf(volume, directory));
+  return volume.listings.begin(directory.nodeid, () => prefixOf(volume, directory), directory.begun);
 }

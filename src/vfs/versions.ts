@@ -4,12 +4,11 @@
  * because the kernel goes on believing the size it was told. What this mount is writing is never replaced by what somebody else wrote: that is found out, and kept beside it, at the upload.
  */
 import type { KnownObject, ListedVersion } from '../cache/attribute-store.js';
-import type { ListedEntry } from '../cache/listing-cache.js';
+import type { ListedEntry } from '../cache/listing-entries.js';
 import { timespecFromMs } from '../clock.js';
 import { decodeAttributes, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './attribute.js';
 import type { Inode, InodeAttributes } from './inode.js';
-import { childPrefix } from './name.js';
-import { dropCached, keyOf, prefixOf, type Volume } from './volume.js';
+import { dropCached, keyOf, keyOfName, type Volume } from './volume.js';
 
 const noXattrs: ReadonlyMap<string, Uint8Array> = new Map();
 const S_IFIFO = 0o010000;
@@ -83,7 +82,7 @@ export function adoptFile(
   if (known?.version !== undefined && known.directory === undefined && sameVersion(known.version, version)) {
     return refresh(volume, known, version, info, askedAt);
   }
-  const key = prefixOf(volume, parent) + name;
+  const key = keyOfName(volume, parent, name, false);
   info ??= volume.attributes.get(key, version);
   const attributes = fileAttributes(volume, version, info);
   if (
@@ -182,8 +181,8 @@ export function adoptDirectory(
     return known;
   }
   if (known?.dirty) return known;
-  const prefix = childPrefix(prefixOf(volume, parent), name);
-  info ??= volume.attributes.latest(prefix);
+  const prefix = keyOfName(volume, parent, name, true);
+  if (prefix.endsWith('/')) info ??= volume.attributes.latest(prefix);
   if (known !== undefined) volume.inodes.detach(known, keyOf(volume, known));
   const inode = volume.inodes.add(parent, name, prefix, directoryAttributes(volume, info), askedAt);
   inode.info = info;

@@ -7,6 +7,7 @@ import type { AttributeStore } from '../cache/attribute-store.js';
 import type { BlockCache, CachedFile } from '../cache/block-cache.js';
 import type { ListingCache } from '../cache/listing-cache.js';
 import type { Clock } from '../clock.js';
+import { errno } from '../errno.js';
 import type { Notifier } from '../fuse/operations.js';
 import type { Logger } from '../log.js';
 import type { ObjectClient } from '../s3/object-client.js';
@@ -14,7 +15,8 @@ import type { Conflict } from '../writeback/conflict.js';
 import type { HandleTable } from './handle-table.js';
 import type { Inode } from './inode.js';
 import type { InodeTable } from './inode-table.js';
-import { childPrefix } from './name.js';
+import { keyFits, nameFits, type Part, partOf } from './name.js';
+import { FsError } from './to-errno.js';
 
 export interface VolumeOptions {
   /** '' or with a trailing slash. */
@@ -50,8 +52,6 @@ export interface Volume {
   readonly attributes: AttributeStore;
   readonly listings: ListingCache;
   readonly conflicts: Conflict[];
-  /** Keys seen that have no name here. */
-  readonly unnameable: Set<string>;
   notifier: Notifier | undefined;
 }
 
@@ -59,14 +59,45 @@ export interface Volume {
 export function prefixOf(volume: Volume, directory: Inode): string {
   if (directory === volume.inodes.root) return volume.options.prefix;
   if (directory.parent === undefined) return directory.orphanKey ?? '';
-  return childPrefix(prefixOf(volume, directory.parent), directory.name);
+  return prefixOf(volume, directory.parent) + directory.keyPart;
+}
+
+/** The directory of the bucket that a directory is, or that it stands for the beginning of components in. */
+export function properDirectory(directory: Inode): Inode {
+  let at = directory;
+  while (at.isBeginning && at.parent !== undefined) at = at.parent;
+  return at;
 }
 
 /** Key of a file, or of the marker of a directory. */
 export function keyOf(volume: Volume, inode: Inode): string {
   if (inode.directory !== undefined) return prefixOf(volume, inode);
   if (inode.parent === undefined) return inode.orphanKey ?? '';
-  return prefixOf(volume, inode.parent) + inode.name;
+  return prefixOf(volume, inode.parent) + inode.keyPart;
+}
+
+/** What a name stands for in a directory; undefined where no key can have it. Throws ENAMETOOLONG. */
+export function partIn(directory: Inode, name: string): Part | undefined {
+  if (!nameFits(name)) throw new FsError(errno.ENAMETOOLONG, name);
+  return partOf(name, directory.begun);
+}
+
+/** The key that a name in a directory stands for; of a directory, its prefix. Throws EINVAL, ENAMETOOLONG. */
+export function keyOfName(volume: Volume, parent: Inode, name: string, directory: boolean): string {
+  const part = partIn(parent, name);
+  if (part === undefined) throw new FsError(errno.EINVAL, `no key has the name ${JSON.stringify(name)}`);
+  return prefixOf(volume, parent) + part.text + (directory && part.kind !== 'long' ? '/' : '');
+}
+
+/** The same for what is to be made: not what is reserved for another purpose, and a key at most 1,024 bytes long. */
+export function keyOfNew(volume: Volume, parent: Inode, name: string, directory: boolean): string {
+  const part = partIn(parent, name);
+  // Of the empty component only a directory can be made: the object is the marker of the directory above.
+  if (part?.kind === 'long' || (directory ? part?.kind === 'object' : part?.kind === 'component' && part.text === ''))
+    throw new FsError(errno.EINVAL, `reserved: ${name}`);
+  const key = keyOfName(volume, parent, name, directory);
+  if (!keyFits(key)) throw new FsError(errno.ENAMETOOLONG, key);
+  return key;
 }
 
 export function ageOf(volume: Volume, checkedAt: number): number {

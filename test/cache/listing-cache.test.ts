@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type ListedEntry, Listing, ListingCache, type ListingOptions } from '../../src/cache/listing-cache.js';
+import { Listing, ListingCache, type ListingOptions } from '../../src/cache/listing-cache.js';
+import type { ListedEntry } from '../../src/cache/listing-entries.js';
 import { LIST_PAGE_KEYS, MAX_INDEXED_ENTRIES, MAX_LISTED_ENTRIES } from '../../src/constants.js';
 import { FaultyClient } from '../../src/s3/faulty-client.js';
 import { compareKeys } from '../../src/s3/key.js';
 import { MemoryClient } from '../../src/s3/memory-client.js';
 import type { ListOptions, ListPage } from '../../src/s3/object-client.js';
+import { nameIn } from '../../src/vfs/name.js';
 import { gate, TestClock, turn, until } from './fixture.js';
 
 const empty = Buffer.alloc(0);
@@ -17,16 +19,14 @@ function fill(client: MemoryClient, keys: Iterable<string>): void {
 }
 
 function setUp(client: MemoryClient | FaultyClient, more: Partial<ListingOptions> = {}) {
-  const unnameable: string[] = [];
   const options: ListingOptions = {
     client,
     clock: new TestClock(),
-    nameable: (component) => component !== '' && component !== '..',
-    onUnnameable: (key) => unnameable.push(key),
+    nameIn,
     hydrate: async () => {},
     ...more,
   };
-  return { options, unnameable, listing: (prefix = 'd/') => new Listing(() => prefix, options) };
+  return { options, listing: (prefix = 'd/', begun = '') => new Listing(() => prefix, options, begun) };
 }
 
 async function all(listing: Listing): Promise<ListedEntry[]> {
@@ -37,8 +37,6 @@ async function all(listing: Listing): Promise<ListedEntry[]> {
     entries.push(...page.entries);
   }
 }
-
-const keyIn = (entry: ListedEntry): string => (entry.directory ? `${entry.name}/` : entry.name);
 
 t.test('10,000 names are ten LISTs', async (t) => {
   const client = new MemoryClient();
@@ -60,7 +58,7 @@ t.test('10,000 names are ten LISTs', async (t) => {
   t.equal(lists(client), 21);
 });
 
-t.test('any names come once, in the order of their keys', async () => {
+t.test('each key has one name, and no name comes twice', async () => {
   const component = fc.string({ unit: fc.constantFrom('a', 'b', '-', '.', '0', '/', 'é', '\u{1f600}'), maxLength: 5 });
   await fc.assert(
     fc.asyncProperty(
@@ -82,39 +80,89 @@ t.test('any names come once, in the order of their keys', async () => {
         })();
         const { listing } = setUp(client);
         const found = await all(listing());
-        const names = new Set<string>();
-        for (const key of keys) {
-          const slash = key.indexOf('/');
-          const name = slash < 0 ? key : key.slice(0, slash);
-          if (name !== '' && name !== '..') names.add(slash < 0 ? name : `${name}/`);
-        }
-        const wanted = [...names].sort(compareKeys);
-        return JSON.stringify(found.map(keyIn)) === JSON.stringify(wanted);
+        const parts = new Set(keys.map((key) => key.slice(0, key.indexOf('/') + 1) || key));
+        const wanted = [...parts].filter((part) => part !== '').sort(compareKeys);
+        const isRight = ({ name, part, directory }: ListedEntry): boolean =>
+          name === nameIn('', directory ? part.slice(0, -1) : part, !directory && parts.has(`${part}/`))?.name;
+        return (
+          new Set(found.map((entry) => entry.name)).size === found.length &&
+          found.every(isRight) &&
+          JSON.stringify(found.map((entry) => entry.part).sort(compareKeys)) === JSON.stringify(wanted)
+        );
       },
     ),
     { numRuns: 80 },
   );
 });
 
-t.test('an object beside a prefix of its name, with a page between', async (t) => {
+t.test('an object beside a prefix of its name, with pages between', async (t) => {
   const client = new MemoryClient();
   fill(client, ['d/a', 'd/a/x', 'd/..', 'd/b']);
   fill(
     client,
-    Array.from({ length: 1_500 }, (_, i) => `d/a-${i}`),
+    Array.from({ length: 2_500 }, (_, i) => `d/a-${i}`),
   );
-  const { listing, unnameable } = setUp(client);
-  const it = listing();
+  const it = setUp(client).listing();
+  await it.page(0);
+  t.equal(it.find('a'), undefined, 'it may still have to make way');
   t.equal(await it.loadAll(), true);
-  t.equal(it.find('a')?.directory, true, 'the directory keeps the name');
-  t.same(unnameable.sort(), ['d/..', 'd/a']);
+  t.match(it.find('a'), { directory: true });
+  t.match(it.find('=pailfs-object=a'), { directory: false, part: 'a' });
+  t.match(it.find('=pailfs=..'), { directory: false, part: '..' });
   const other = new MemoryClient();
   fill(other, ['d/a', 'd/a/x']);
-  const small = setUp(other);
-  const whole = small.listing();
+  const whole = setUp(other).listing();
   await whole.loadAll();
-  t.equal(whole.find('a')?.directory, true);
-  t.same(small.unnameable, ['d/a']);
+  t.same([...(whole.names?.keys() ?? [])], ['=pailfs-object=a', 'a']);
+});
+
+t.test('a marker with content is a directory and a file in it', async (t) => {
+  const client = new MemoryClient();
+  fill(client, ['d/x', 'd//y', 'd//']);
+  await client.put('d/', Buffer.from('content'));
+  const it = setUp(client).listing();
+  t.same(
+    (await all(it)).map(({ name, part }) => [name, part]),
+    [
+      ['=pailfs-object=', ''],
+      ['=pailfs=', '/'],
+      ['x', 'x'],
+    ],
+  );
+});
+
+t.test('components too long for a name come once for all that begin alike, also over pages', async (t) => {
+  const client = new MemoryClient();
+  const long = 'l'.repeat(240);
+  const keys = Array.from({ length: 2_300 }, (_, i) => `d/${long}${String(i).padStart(20, '0')}`);
+  fill(client, [...keys, `d/${long}`, `d/${long}10`, `d/${long}10/x`, `d/${'é'.repeat(128)}`]);
+  const it = setUp(client).listing();
+  const names = (await all(it)).map((entry) => entry.name);
+  t.same(names, [long, `=pailfs-long=${long}`, `${long}10`, `=pailfs-long=${'é'.repeat(120)}`]);
+  const inside = (await all(setUp(client).listing(`d/${long}`, long))).map((entry) => entry.name);
+  t.equal(inside.length, 2_301);
+  t.ok(inside.includes('=pailfs=00000000000000000042'));
+  t.ok(inside.includes('=pailfs-object=10'), 'its escape does not fit beside the directory');
+});
+
+t.test('a zero-byte NAME_$folder$ makes a directory of what has no other reason to be one', async (t) => {
+  const setUpWith = async (extra: number) => {
+    const client = new MemoryClient();
+    fill(client, ['d/a_$folder$', 'd/b/x', 'd/b_$folder$', 'd/c', 'd/c_$folder$', 'd/_$folder$', 'd/sub/e_$folder$']);
+    await client.put('d/f_$folder$', Buffer.from('a file like others'));
+    fill(
+      client,
+      Array.from({ length: extra }, (_, i) => `d/b-${i}`),
+    );
+    const entries = (await all(setUp(client).listing())).filter((entry) => !entry.name.startsWith('b-'));
+    return entries.map((entry) => {
+      const hidden = !entry.directory && entry.isFolderMarker;
+      return `${hidden ? 'hidden ' : ''}${entry.name}${entry.directory ? '/' : ''}`;
+    });
+  };
+  const wanted = ['a/', 'b/', 'c', 'f_$folder$', 'hidden a_$folder$', 'hidden b_$folder$', 'hidden c_$folder$', 'sub/'];
+  t.same((await setUpWith(0)).sort(), ['_$folder$', ...wanted]);
+  t.same((await setUpWith(MAX_INDEXED_ENTRIES + 1_500)).sort(), ['_$folder$', ...wanted], 'in a large directory');
 });
 
 t.test('a page that is empty and not the last', async (t) => {
@@ -126,7 +174,10 @@ t.test('a page that is empty and not the last', async (t) => {
       return memory.list(options);
     }
   })();
-  t.same((await all(setUp(client).listing())).map(keyIn), ['x', 'y']);
+  t.same(
+    (await all(setUp(client).listing())).map((entry) => entry.part),
+    ['x', 'y'],
+  );
 });
 
 t.test('the page after the one in use is loaded ahead; its failure does not stick', async (t) => {
@@ -169,7 +220,7 @@ t.test('attributes are there before a page is shown', async (t) => {
   const seen: string[] = [];
   const { listing } = setUp(client, {
     hydrate: async (prefix, page) => {
-      seen.push(prefix, ...page.entries.map(keyIn));
+      seen.push(prefix, ...page.entries.map((entry) => entry.part));
       await held.opened;
     },
   });
@@ -208,7 +259,7 @@ t.test('a large directory: few pages in memory, dropped ones are listed again wi
     Array.from({ length: 1_500 }, (_, i) => `d/${second.entries[3].name}+${i}`),
   );
   for (const entry of third.entries.slice(10, 20)) await client.delete(`d/${entry.name}`);
-  const again = [...(await it.page(1))!.entries, ...(await it.page(2))!.entries].map(keyIn);
+  const again = [...(await it.page(1))!.entries, ...(await it.page(2))!.entries].map((entry) => entry.part);
   t.equal(again.length, 2_000 + 1_500 - 10);
   t.equal(new Set(again).size, again.length);
   t.equal(again[0], second.entries[0].name);

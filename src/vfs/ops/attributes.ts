@@ -8,10 +8,10 @@ import { errno } from '../../errno.js';
 import type { AttributeChange, AttrReply, RequestContext } from '../../fuse/operations.js';
 import { S_IFMT } from '../attribute.js';
 import { commit } from '../commit.js';
+import { headIfPresent } from '../find-key.js';
 import type { Inode } from '../inode.js';
 import { saveRootAttributes, writeMarker } from '../marker.js';
 import { attrReply } from '../reply.js';
-import { headIfPresent } from '../resolve.js';
 import { stage } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { adoptFile } from '../versions.js';
@@ -26,6 +26,8 @@ export async function setattr(
 ): Promise<AttrReply> {
   const inode = volume.inodes.get(nodeid);
   if (volume.options.readOnly) throw new FsError(errno.EROFS, inode.path);
+  // Nothing in the store could hold them.
+  if (inode.isBeginning) throw new FsError(errno.EPERM, inode.path);
   if (change.size !== undefined) {
     if (inode.directory !== undefined) throw new FsError(errno.EISDIR, inode.path);
     if (change.size > MAX_OBJECT_BYTES) throw new FsError(errno.EFBIG, inode.path);

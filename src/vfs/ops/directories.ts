@@ -6,15 +6,14 @@ import { S_IFDIR, S_IFMT, S_IFREG } from '../attribute.js';
 import { DirectoryReader, isStillThere, type ReaderEntry, type ReaderPage } from '../directory-reader.js';
 import type { DirectoryHandle } from '../handle-table.js';
 import type { Inode } from '../inode.js';
-import { writeMarker } from '../marker.js';
-import { isNameable, keyFits } from '../name.js';
+import { deleteFolderMarker, writeMarker } from '../marker.js';
 import { entryReply, peekEntry } from '../reply.js';
-import { resolve, setName, setNameConfirmed, startListing } from '../resolve.js';
+import { resolve, revealObject, setName, setNameConfirmed, startListing } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { adoptEntry } from '../versions.js';
-import { keyOf, prefixOf, type Volume } from '../volume.js';
-import { newAttributes, parentForNew } from './files.js';
+import { keyOf, keyOfNew, partIn, prefixOf, type Volume } from '../volume.js';
+import { newAttributes, parentForNew } from './new-names.js';
 
 /** Offsets of "." and ".."; entry n has offset n + FIRST_OFFSET. */
 const DOT = 1;
@@ -119,9 +118,7 @@ export async function mkdir(
   umask: number,
 ): Promise<EntryReply> {
   const parent = await parentForNew(volume, ctx, parentId, name);
-  const prefix = `${prefixOf(volume, parent)}${name}/`;
-  if (!isNameable(name)) throw new FsError(errno.EILSEQ, name);
-  if (!keyFits(prefix)) throw new FsError(errno.ENAMETOOLONG, prefix);
+  const prefix = keyOfNew(volume, parent, name, true);
   return changing([parent], async () => {
     const attributes = newAttributes(volume, ctx, parent, S_IFDIR | (mode & ~umask & 0o7777));
     const inode = volume.inodes.add(parent, name, prefix, attributes, volume.clock.monotonic());
@@ -134,8 +131,10 @@ export async function mkdir(
     }
     // Nothing is in it but what this mount will put there: no listing needs to be asked.
     volume.listings.beginEmpty(inode.nodeid, () => prefixOf(volume, inode));
-    if (inode.directory !== undefined)
+    if (inode.directory !== undefined) {
       inode.directory.filledUntil = volume.clock.monotonic() + volume.options.metadataTtlMs;
+      inode.directory.folderMarker = false;
+    }
     inode.checkedAt = volume.clock.monotonic();
     setNameConfirmed(volume, parent, name, inode);
     return entryReply(volume, inode);
@@ -160,7 +159,8 @@ export async function removeEmpty(volume: Volume, parent: Inode, inode: Inode): 
   const key = keyOf(volume, inode);
   const sequence = setName(volume, parent, inode.name, undefined);
   try {
-    if (inode.directory?.marker !== false) await volume.client.delete(key);
+    if (inode.directory?.marker !== false && !inode.isBeginning) await volume.client.delete(key);
+    await deleteFolderMarker(volume, parent, inode);
   } catch (error) {
     parent.directory?.overlay.revert(inode.name, sequence);
     throw error;
@@ -168,7 +168,9 @@ export async function removeEmpty(volume: Volume, parent: Inode, inode: Inode): 
   volume.attributes.remove(key);
   parent.directory?.overlay.confirm(inode.name, sequence, volume.clock.monotonic());
   volume.listings.drop(inode.nodeid);
+  const { name } = inode;
   volume.inodes.detach(inode, key);
+  revealObject(volume, parent, name, inode);
 }
 
 /** Asks the store: another client may have put something there. What this mount removed already does not count. */
@@ -177,15 +179,27 @@ export async function isEmpty(volume: Volume, directory: Inode): Promise<boolean
   const removed = new Set<string>();
   for (const [name, record] of overlay?.entries() ?? []) {
     if (record.present !== undefined && record.present.parent === directory) return false;
-    if (record.confirmedAt === undefined) removed.add(name);
+    if (record.confirmedAt !== undefined) continue;
+    const text = partIn(directory, name)?.text ?? name;
+    removed.add(text).add(`${text}/`);
   }
+  if (directory.isBeginning) return isEmptyBeginning(volume, directory, removed);
   const prefix = prefixOf(volume, directory);
   const page = await volume.client.list({ prefix, delimiter: '/', maxKeys: Math.min(1000, 2 + removed.size) });
   if (directory.directory !== undefined)
     directory.directory.marker = page.objects.some((object) => object.key === prefix);
-  const names = [
-    ...page.objects.map((object) => object.key.slice(prefix.length)),
-    ...page.prefixes.map((key) => key.slice(prefix.length, -1)),
-  ];
-  return names.every((name) => name === '' || removed.has(name));
+  for (const object of page.objects) {
+    const text = object.key.slice(prefix.length);
+    if (text === '' ? object.size > 0 : !removed.has(text)) return false;
+  }
+  return page.prefixes.every((key) => removed.has(key.slice(prefix.length)));
+}
+
+async function isEmptyBeginning(volume: Volume, directory: Inode, removed: ReadonlySet<string>): Promise<boolean> {
+  const listing = volume.listings.detached(prefixOf(volume, directory), directory.begun);
+  for (let number = 0; ; number++) {
+    const page = await listing.page(number);
+    if (page === undefined) return true;
+    if (page.entries.some((entry) => !removed.has(entry.part))) return false;
+  }
 }

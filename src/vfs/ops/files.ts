@@ -2,21 +2,21 @@
  * OPEN, CREATE, FLUSH, RELEASE, FSYNC: the life of a file handle. Opening makes sure which version is opened
  * (close-to-open); closing a file that was written brings it to the store and answers with the outcome.
  */
-import { timespecFromMs } from '../../clock.js';
 import { LOOKUP_SERIES, LOOKUP_SERIES_MS } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { CreateReply, OpenReply, RequestContext } from '../../fuse/operations.js';
 import { isS3Error } from '../../s3/s3-error.js';
-import { S_IFMT, S_IFREG } from '../attribute.js';
+import { S_IFREG } from '../attribute.js';
 import { commit } from '../commit.js';
+import { headIfPresent } from '../find-key.js';
 import type { Inode } from '../inode.js';
-import { isNameable, keyFits } from '../name.js';
 import { entryReply } from '../reply.js';
-import { forgetName, headIfPresent, resolve, setName, startListing } from '../resolve.js';
+import { forgetName, resolve, startListing } from '../resolve.js';
 import { stage } from '../staging.js';
 import { FsError, toErrno } from '../to-errno.js';
 import { adoptFile } from '../versions.js';
-import { ageOf, cachedOf, dropCached, holdCached, keyOf, prefixOf, type Volume } from '../volume.js';
+import { ageOf, cachedOf, dropCached, holdCached, keyOf, type Volume } from '../volume.js';
+import { makeFile, mayBeMade } from './new-names.js';
 
 const O_ACCMODE = 3;
 const O_EXCL = 0o200;
@@ -208,55 +208,9 @@ export async function create(
     const reply = await open(volume, ctx, existing.nodeid, flags, false);
     return { entry: entryReply(volume, existing), open: reply };
   }
+  await mayBeMade(volume, parent, name, ctx.signal);
   const inode = makeFile(volume, ctx, parent, name, S_IFREG | (mode & ~umask & 0o7777));
   return { entry: entryReply(volume, inode), open: openReply(volume, inode, flags) };
-}
-
-/** The directory in which a name that does not exist yet is to be made. */
-export async function parentForNew(
-  volume: Volume,
-  ctx: RequestContext,
-  parentId: number,
-  name: string,
-): Promise<Inode> {
-  const parent = volume.inodes.directory(parentId);
-  if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
-  if ((await resolve(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
-  return parent;
-}
-
-/** A new file that only this mount knows of: its bytes are staged, its name stands in the overlay. */
-export function makeFile(volume: Volume, ctx: RequestContext, parent: Inode, name: string, mode: number): Inode {
-  if (!isNameable(name)) throw new FsError(errno.EILSEQ, `not a name: ${JSON.stringify(name)}`);
-  const key = prefixOf(volume, parent) + name;
-  if (!keyFits(key)) throw new FsError(errno.ENAMETOOLONG, key);
-  const inode = volume.inodes.add(
-    parent,
-    name,
-    key,
-    newAttributes(volume, ctx, parent, mode),
-    volume.clock.monotonic(),
-  );
-  stage(volume, inode, 0);
-  setName(volume, parent, name, inode);
-  return inode;
-}
-
-/** Owner, group and times of something made now. A directory with the setgid bit hands its group on. */
-export function newAttributes(volume: Volume, ctx: RequestContext, parent: Inode, mode: number): Inode['attributes'] {
-  const now = timespecFromMs(volume.clock.now());
-  const inherits = (parent.attributes.mode & 0o2000) !== 0;
-  const isDirectory = (mode & S_IFMT) === 0o040000;
-  return {
-    mode: inherits && isDirectory ? mode | 0o2000 : mode,
-    uid: ctx.uid,
-    gid: inherits ? parent.attributes.gid : ctx.gid,
-    rdev: 0,
-    mtime: now,
-    ctime: now,
-    atime: now,
-    xattrs: new Map(),
-  };
 }
 
 /** close(2): what was written through this descriptor is in the store when it answers. */

@@ -4,14 +4,14 @@ import type { EntryReply, RequestContext } from '../../fuse/operations.js';
 import { S_IFLNK, S_IFMT, S_IFREG } from '../attribute.js';
 import { commit } from '../commit.js';
 import type { Inode } from '../inode.js';
-import { keepDirectory } from '../marker.js';
+import { deleteObjectOf, isMarkerContent, keepDirectory } from '../marker.js';
 import { entryReply } from '../reply.js';
 import { resolve, setName, setNameConfirmed } from '../resolve.js';
 import { stage } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { cachedOf, keyOf, type Volume } from '../volume.js';
-import { makeFile, parentForNew } from './files.js';
+import { makeFile, parentForNew } from './new-names.js';
 
 export async function unlink(volume: Volume, ctx: RequestContext, parentId: number, name: string): Promise<number> {
   const parent = volume.inodes.directory(parentId);
@@ -44,12 +44,12 @@ async function remove(volume: Volume, parent: Inode, inode: Inode): Promise<numb
     // Never uploaded: no request.
     setNameConfirmed(volume, parent, inode.name, undefined);
   } else {
-    await keepDirectory(volume, parent, inode.name);
+    await keepDirectory(volume, parent, inode.name, key);
     const sequence = setName(volume, parent, inode.name, undefined);
-    if (isNeededByHandles(volume, inode)) inode.deleteAtClose = true;
+    if (isNeededByHandles(volume, inode) && !isMarkerContent(inode)) inode.deleteAtClose = true;
     else {
       try {
-        await volume.client.delete(key);
+        await deleteObjectOf(volume, parent, inode, key);
       } catch (error) {
         parent.directory?.overlay.revert(inode.name, sequence);
         throw error;

@@ -2,9 +2,10 @@
 import { errno } from '../../errno.js';
 import type { AttrReply, EntryReply, RequestContext, StatfsReply } from '../../fuse/operations.js';
 import { isS3Error } from '../../s3/s3-error.js';
+import { headIfPresent } from '../find-key.js';
 import type { Inode } from '../inode.js';
 import { attrReply, entryReply, negativeEntry } from '../reply.js';
-import { forgetName, headIfPresent, resolve } from '../resolve.js';
+import { forgetName, resolve } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { adoptFile } from '../versions.js';
 import { ageOf, isFresh, keyOf, type Volume } from '../volume.js';

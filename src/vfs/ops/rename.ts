@@ -9,16 +9,18 @@ import type { RequestContext } from '../../fuse/operations.js';
 import type { ListedObject, WriteCondition, WriteReply } from '../../s3/object-client.js';
 import { isS3Error } from '../../s3/s3-error.js';
 import { commitLocked, copyLarge, ensureInfo } from '../commit.js';
+import { headIfPresent } from '../find-key.js';
 import { forEach } from '../hydrate.js';
 import type { Inode } from '../inode.js';
-import { keepDirectory } from '../marker.js';
-import { isNameable, keyFits } from '../name.js';
-import { headIfPresent, resolve, setName, setNameConfirmed } from '../resolve.js';
+import { deleteFolderMarker, isMarkerContent, keepDirectory, writeMarker } from '../marker.js';
+import { keyFits } from '../name.js';
+import { resolve, revealObject, setName, setNameConfirmed } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { changing, frozen } from '../tree-lock.js';
-import { cachedOf, keyOf, prefixOf, type Volume } from '../volume.js';
+import { cachedOf, keyOf, keyOfNew, prefixOf, type Volume } from '../volume.js';
 import { isEmpty, removeEmpty } from './directories.js';
 import { leaving, orphan } from './names.js';
+import { mayBeMade } from './new-names.js';
 
 const RENAME_NOREPLACE = 1;
 
@@ -43,11 +45,13 @@ export async function rename(
   if ((flags & ~RENAME_NOREPLACE) !== 0) return -errno.EINVAL;
   const from = volume.inodes.directory(parentId);
   const to = volume.inodes.directory(newParentId);
-  if (!isNameable(newName)) throw new FsError(errno.EILSEQ, newName);
   const inode = await resolve(volume, from, name, ctx.signal);
   if (inode === undefined) return -errno.ENOENT;
+  keyOfNew(volume, to, newName, inode.directory !== undefined);
+  if (inode.isBeginning) return -errno.EPERM;
   const target = await resolve(volume, to, newName, ctx.signal);
   if (target === inode) return 0;
+  if (target === undefined) await mayBeMade(volume, to, newName, ctx.signal);
   if (target !== undefined && (flags & RENAME_NOREPLACE) !== 0) return -errno.EEXIST;
   const refusal = refuse(inode, target);
   if (refusal !== 0) return refusal;
@@ -66,8 +70,7 @@ function refuse(inode: Inode, target: Inode | undefined): number {
 
 async function renameFile(volume: Volume, move: Move): Promise<number> {
   const { inode, to, name } = move;
-  const key = prefixOf(volume, to) + name;
-  if (!keyFits(key)) throw new FsError(errno.ENAMETOOLONG, key);
+  const key = keyOfNew(volume, to, name, false);
   const { target } = move;
   if (target === undefined) return inode.mutex.run(() => moveFile(volume, move, key));
   // An upload of what is replaced ends before, or finds that it has no name any more. Always in one order: two renames
@@ -83,8 +86,9 @@ async function moveFile(volume: Volume, move: Move, key: string): Promise<number
   if (target !== undefined) await keepForHandles(volume, target);
   const oldKey = keyOf(volume, inode);
   const oldName = inode.name;
+  const isContent = isMarkerContent(inode);
   const reply = await copyFile(volume, move, oldKey, key);
-  await keepDirectory(volume, from, oldName);
+  await keepDirectory(volume, from, oldName, oldKey);
   const { version } = inode;
   volume.cache.store.aliasVersion({ key: oldKey, etag: version.etag }, { key, etag: reply.etag }, version.size);
   // Readers of its open handles go to the new key before the old one goes.
@@ -92,7 +96,8 @@ async function moveFile(volume: Volume, move: Move, key: string): Promise<number
   restamp(volume, inode, key, reply);
   const sequence = setName(volume, from, oldName, undefined);
   try {
-    await volume.client.delete(oldKey);
+    if (isContent) await writeMarker(volume, from);
+    else await volume.client.delete(oldKey);
   } catch (error) {
     from.directory?.overlay.revert(oldName, sequence);
     throw error;
@@ -198,7 +203,7 @@ async function copyTo(
 async function renameDirectory(volume: Volume, move: Move): Promise<number> {
   const { inode, to, from, name, target } = move;
   const oldPrefix = prefixOf(volume, inode);
-  const newPrefix = `${prefixOf(volume, to)}${name}/`;
+  const newPrefix = keyOfNew(volume, to, name, true);
   if (newPrefix.startsWith(oldPrefix)) return -errno.EINVAL;
   if (target !== undefined) {
     if (!(await isEmpty(volume, target))) return -errno.ENOTEMPTY;
@@ -207,8 +212,13 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
   return frozen(inode, async () => {
     const oldName = inode.name;
     const copied = await copyBelow(volume, oldPrefix, newPrefix);
-    await keepDirectory(volume, from, oldName);
+    await keepDirectory(volume, from, oldName, oldPrefix);
+    const { text } = inode.part;
     volume.inodes.move(inode, to, name);
+    // Only a folder marker beside it said that it exists, and that goes.
+    if (copied.size === 0) await writeMarker(volume, inode);
+    await deleteFolderMarker(volume, from, inode, text);
+    if (inode.directory !== undefined) inode.directory.folderMarker = false;
     restampBelow(volume, inode, newPrefix, copied);
     setNameConfirmed(volume, to, name, inode);
     await deleteAll(
@@ -216,6 +226,8 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
       [...copied.values()].map((copy) => copy.oldKey),
     );
     setNameConfirmed(volume, from, oldName, undefined);
+    revealObject(volume, from, oldName, inode);
+    if (inode.directory !== undefined) inode.directory.shadows = false;
     return 0;
   });
 }
@@ -278,8 +290,8 @@ async function copyObject(volume: Volume, object: ListedObject, key: string): Pr
 /** Inodes below a directory that moved stand for the copies now. */
 function restampBelow(volume: Volume, directory: Inode, prefix: string, copied: ReadonlyMap<string, Copy>): void {
   for (const child of directory.directory?.children.values() ?? []) {
-    if (child.directory !== undefined) restampBelow(volume, child, `${prefix}${child.name}/`, copied);
-    const key = child.directory === undefined ? prefix + child.name : `${prefix}${child.name}/`;
+    const key = prefix + child.keyPart;
+    if (child.directory !== undefined) restampBelow(volume, child, key, copied);
     const copy = copied.get(key);
     if (copy !== undefined && (child.version?.etag === copy.oldEtag || child.directory !== undefined))
       restamp(volume, child, key, copy.reply);

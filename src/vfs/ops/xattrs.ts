@@ -8,9 +8,9 @@ import { errno } from '../../errno.js';
 import type { RequestContext } from '../../fuse/operations.js';
 import { encodeAttributes, metadataBytes } from '../attribute.js';
 import { commit } from '../commit.js';
+import { headIfPresent } from '../find-key.js';
 import type { Inode } from '../inode.js';
 import { saveRootAttributes, writeMarker } from '../marker.js';
-import { headIfPresent } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { keyOf, type Volume } from '../volume.js';
 import { makeCurrent } from './attributes.js';
@@ -48,6 +48,7 @@ async function storeAttribute(
     if (inode.directory !== undefined || presigner.presign === undefined) return -errno.ENODATA;
     return Buffer.from(await presigner.presign(key, 3600));
   }
+  if (name === 'key') return Buffer.from(key);
   const info = inode.info ?? (key === '' ? undefined : await headIfPresent(volume, key, signal));
   if (info === undefined) return -errno.ENODATA;
   const fixed: Readonly<Record<string, string | undefined>> = {
@@ -98,7 +99,7 @@ async function change(
 ): Promise<number> {
   const inode = volume.inodes.get(nodeid);
   if (volume.options.readOnly) throw new FsError(errno.EROFS, inode.path);
-  if (inode === volume.inodes.root && volume.options.prefix === '') return -errno.EOPNOTSUPP;
+  if (inode.isBeginning || (inode === volume.inodes.root && volume.options.prefix === '')) return -errno.EOPNOTSUPP;
   if (inode.staged === undefined) await makeCurrent(volume, inode, ctx.signal);
   const before = inode.attributes;
   const xattrs = new Map(before.xattrs);

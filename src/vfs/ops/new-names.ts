@@ -1,0 +1,78 @@
+/** What CREATE, MKNOD, SYMLINK, MKDIR and RENAME share: whether a name can be made in a directory, and what is made there. */
+import { timespecFromMs } from '../../clock.js';
+import { errno } from '../../errno.js';
+import type { RequestContext } from '../../fuse/operations.js';
+import { S_IFMT } from '../attribute.js';
+import type { Inode } from '../inode.js';
+import { nameIn } from '../name.js';
+import { resolve, setName } from '../resolve.js';
+import { stage } from '../staging.js';
+import { FsError } from '../to-errno.js';
+import { keyOfNew, partIn, properDirectory, type Volume } from '../volume.js';
+
+/** The directory in which a name that does not exist yet is to be made. */
+export async function parentForNew(
+  volume: Volume,
+  ctx: RequestContext,
+  parentId: number,
+  name: string,
+): Promise<Inode> {
+  const parent = volume.inodes.directory(parentId);
+  if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
+  if ((await resolve(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
+  await mayBeMade(volume, parent, name, ctx.signal);
+  return parent;
+}
+
+/** What has the name of a component: it may fit in a name where the escape of the object does not. */
+function directoryOf(
+  volume: Volume,
+  parent: Inode,
+  component: string,
+  signal: AbortSignal,
+): Inode | undefined | Promise<Inode | undefined> {
+  const here = nameIn(parent.begun, component, false);
+  if (here !== undefined) return resolve(volume, parent, here.name, signal);
+  const plain = nameIn('', component, false);
+  return plain === undefined ? undefined : resolve(volume, properDirectory(parent), plain.name, signal);
+}
+
+/** An object has the name of its own beside a directory only where that directory is. */
+export async function mayBeMade(volume: Volume, parent: Inode, name: string, signal: AbortSignal): Promise<void> {
+  const part = partIn(parent, name);
+  if (part?.kind !== 'object') return;
+  const beside = part.text === '' ? undefined : await directoryOf(volume, parent, parent.begun + part.text, signal);
+  if (beside?.directory === undefined) throw new FsError(errno.EINVAL, `no directory has the name: ${name}`);
+}
+
+/** A new file that only this mount knows of: its bytes are staged, its name stands in the overlay. */
+export function makeFile(volume: Volume, ctx: RequestContext, parent: Inode, name: string, mode: number): Inode {
+  const key = keyOfNew(volume, parent, name, false);
+  const inode = volume.inodes.add(
+    parent,
+    name,
+    key,
+    newAttributes(volume, ctx, parent, mode),
+    volume.clock.monotonic(),
+  );
+  stage(volume, inode, 0);
+  setName(volume, parent, name, inode);
+  return inode;
+}
+
+/** Owner, group and times of something made now. A directory with the setgid bit hands its group on. */
+export function newAttributes(volume: Volume, ctx: RequestContext, parent: Inode, mode: number): Inode['attributes'] {
+  const now = timespecFromMs(volume.clock.now());
+  const inherits = (parent.attributes.mode & 0o2000) !== 0;
+  const isDirectory = (mode & S_IFMT) === 0o040000;
+  return {
+    mode: inherits && isDirectory ? mode | 0o2000 : mode,
+    uid: ctx.uid,
+    gid: inherits ? parent.attributes.gid : ctx.gid,
+    rdev: 0,
+    mtime: now,
+    ctime: now,
+    atime: now,
+    xattrs: new Map(),
+  };
+}
