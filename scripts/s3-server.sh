@@ -195,7 +195,7 @@ JSON
     ports+=("-$one.port=$(free_port)" "-$one.port.grpc=$(free_port)")
   done
   launch seaweedfs.log env HOME="$place" "$path" server "-dir=$data" -ip=127.0.0.1 -ip.bind=127.0.0.1 "${ports[@]}" \
-    -master.volumeSizeLimitMB=1024 -master.telemetry=false -volume.max=64 -s3 "-s3.port=$port" \
+    -master.volumeSizeLimitMB=256 -master.telemetry=false -volume.max=4000 -s3 "-s3.port=$port" \
     "-s3.port.grpc=$(free_port)" -s3.port.iceberg=0 -s3.port.lance=0 "-s3.config=$place/s3.json" -s3.iam=false
 }
 
@@ -270,8 +270,8 @@ lacks() {
     embedded) ;;
     minio) echo "strictMultipart,conditionalCopyDestination,conditionalDelete,repeatedComplete,uploadsByPrefix,$keys" ;;
     radosgw) echo strictMultipart,conditionalComplete,conditionalCopySource,conditionalCopyDestination,conditionalDelete ;;
-    seaweedfs) echo "strictMultipart,byteOrder,backslash,slashContent,$keys" ;;
-    versitygw) echo "strictMultipart,conditionalCopyDestination,slashContent,controlCharacters,$keys" ;;
+    seaweedfs) echo "strictMultipart,byteOrder,backslash,markerMetadata,onlyWhatWasWritten,slashContent,$keys" ;;
+    versitygw) echo "strictMultipart,conditionalCopyDestination,ownLastModified,copiedPartChecksum,slashContent,controlCharacters,$keys" ;;
   esac
 }
 

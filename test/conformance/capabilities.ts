@@ -8,8 +8,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { MIN_PART_BYTES } from '../../src/constants.js';
+import { crc32 } from '../../src/s3/crc32.js';
 import { compareKeys } from '../../src/s3/key.js';
-import type { ObjectClient } from '../../src/s3/object-client.js';
+import type { ObjectClient, UploadedPart } from '../../src/s3/object-client.js';
 import { isS3Error, type S3ErrorKind } from '../../src/s3/s3-error.js';
 
 export type Probe = (client: ObjectClient, prefix: string) => Promise<string | undefined>;
@@ -219,6 +220,65 @@ const objectBesidePrefix: Probe = (client, prefix) =>
     },
   );
 
+/** Dates have whole seconds: "unmodified since its own Last-Modified" has to hold. */
+const ownLastModified: Probe = (client, prefix) => {
+  const key = `${prefix}own-date`;
+  return first(async () => {
+    // Fractions of a second that are rounded up and down.
+    for (let i = 0; i < 4; i++) {
+      await client.put(key, bytes('x'));
+      const { lastModified } = await client.head(key);
+      await client.copy(key, key, { sourceIfUnmodifiedSince: lastModified, replace: { metadata: { mode: '1' } } });
+      await new Promise((resolve) => setTimeout(resolve, 230));
+    }
+    return undefined;
+  });
+};
+
+const markerMetadata: Probe = (client, prefix) =>
+  first(async () => {
+    await client.put(`${prefix}marker/`, bytes(''), { metadata: { mode: '16877' } });
+    const { metadata } = await client.head(`${prefix}marker/`);
+    return metadata.mode === '16877' ? undefined : `metadata of the marker: ${JSON.stringify(metadata)}`;
+  });
+
+const onlyWhatWasWritten: Probe = (client, prefix) =>
+  first(
+    async () => {
+      await client.put(`${prefix}dir/file`, bytes('x'));
+      return notRefused('HEAD of dir/', client.head(`${prefix}dir/`), 'NotFound');
+    },
+    async () => {
+      await client.delete(`${prefix}dir/file`);
+      return notRefused('HEAD of dir/ after its last key went', client.head(`${prefix}dir/`), 'NotFound');
+    },
+  );
+
+/** The CRC of an object made of parts, one of them copied from an object that was made of parts itself. */
+const copiedPartChecksum: Probe = (client, prefix) =>
+  first(async () => {
+    const key = `${prefix}summed`;
+    const one = randomBytes(MIN_PART_BYTES);
+    const make = async (copies: boolean, parts: (id: string) => Promise<UploadedPart[]>) => {
+      const id = await client.createUpload(key, { copies });
+      const sent = await parts(id);
+      await client.completeUpload(key, id, sent, { size: sent.reduce((sum, part) => sum + part.size, 0) });
+      return sent;
+    };
+    await make(false, async (id) => [
+      await client.uploadPart(key, id, 1, one),
+      await client.uploadPart(key, id, 2, one),
+    ]);
+    const [copied] = await make(true, async (id) => [
+      await client.uploadPartCopy(key, id, 1, key, { start: MIN_PART_BYTES, end: 2 * MIN_PART_BYTES }),
+      await client.uploadPart(key, id, 2, bytes('end')),
+    ]);
+    // A server that tells no CRC of what it copied promises nothing.
+    return copied.crc32 === undefined || copied.crc32 === crc32(one)
+      ? undefined
+      : `a copied part has CRC ${copied.crc32}`;
+  });
+
 export interface Capability {
   /** What S3 promises, for people. */
   readonly promise: string;
@@ -237,6 +297,10 @@ export const capabilities = {
   byteOrder: { promise: 'keys are listed in byte order', probe: keepsKeys('a', 'a-', 'a0', 'b-', 'b/1', 'b0') },
   objectBesidePrefix: { promise: 'an object `a` beside `a/1`', probe: objectBesidePrefix },
   backslash: { promise: 'keys with a backslash', probe: keepsKeys('x\\y') },
+  ownLastModified: { promise: 'copy-source-if-unmodified-since of its own date', probe: ownLastModified },
+  copiedPartChecksum: { promise: 'the CRC32 of a copied part', probe: copiedPartChecksum },
+  markerMetadata: { promise: 'a directory marker keeps its metadata', probe: markerMetadata },
+  onlyWhatWasWritten: { promise: 'no object is there that nobody wrote', probe: onlyWhatWasWritten },
   slashContent: { promise: 'a key that ends in a slash holds bytes', probe: keepsKeys('dir/') },
   dotKeys: { promise: 'keys with components `.` and `..`', probe: keepsKeys('./dot', '../up', '.', '..') },
   emptyComponents: { promise: 'keys with `//`', probe: keepsKeys('a//b', '/lead') },
