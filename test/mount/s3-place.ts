@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import type { EmbeddedServer } from '../../src/embedded/api.js';
 import { startEmbeddedServer } from '../../src/embedded/server.js';
+import type { CapabilityName } from '../conformance/capabilities.js';
 import { noKernelMounts } from './harness.js';
 
 /** Name of the bucket on an embedded server. */
@@ -31,9 +32,10 @@ export const onlyEmbedded: string | false =
 
 const lacking = new Set((process.env.PAILFS_TEST_LACKS ?? '').split(','));
 
-/** Why a test that needs a promise of S3 cannot run on this server; for tap's skip option. */
-export function without(capability: string): string | false {
-  return noKernelMounts || (lacking.has(capability) ? `the server lacks ${capability}` : false);
+/** Why a test that needs these promises of S3 cannot run on this server; for tap's skip option. */
+export function without(...needed: CapabilityName[]): string | false {
+  const missing = needed.filter((name) => lacking.has(name));
+  return noKernelMounts || (missing.length > 0 && `the server lacks ${missing.join(', ')}`);
 }
 
 function credentialsOfEnvironment(): S3Place['credentials'] {
