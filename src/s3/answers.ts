@@ -122,11 +122,11 @@ export function parseListing(xml: string): ListingDocument {
   return { objects, prefixes, nextToken: reader.truncated ? reader.token : undefined };
 }
 
-/** The ETag in the result of CopyObject, UploadPartCopy or CompleteMultipartUpload. */
+/** The ETag in the result of CopyObject, UploadPartCopy or CompleteMultipartUpload; '' where it is there and empty. */
 export function parseResultEtag(xml: string, root: string): { etag: string; crc32?: string } {
   const found = leaves(xml, root);
   const etag = found.get('ETag');
-  if (etag === undefined || etag === '') throw new XmlError('no ETag');
+  if (etag === undefined) throw new XmlError('no ETag');
   return { etag: stripQuotes(etag), crc32: found.get('ChecksumCRC32') };
 }
 

@@ -124,7 +124,7 @@ export class FaultyClient implements api.ObjectClient {
     return this.#run('put', key, () => this.inner.put(key, body, options));
   }
 
-  createUpload(key: string, options?: api.CallOptions & api.WriteAttributes) {
+  createUpload(key: string, options?: api.CreateUploadOptions) {
     return this.#run('createUpload', key, () => this.inner.createUpload(key, options));
   }
 

@@ -11,6 +11,7 @@ import type {
   CallOptions,
   CompleteOptions,
   CopyOptions,
+  CreateUploadOptions,
   DeleteFailure,
   GetOptions,
   ListOptions,
@@ -22,7 +23,6 @@ import type {
   PutOptions,
   RequestCounters,
   UploadedPart,
-  WriteAttributes,
   WriteReply,
 } from './object-client.js';
 import { type Probe, probeBucket } from './probe.js';
@@ -70,7 +70,7 @@ export class LeanClient implements ObjectClient {
     return putObject(this.sender, this.defaults, key, body, options);
   }
 
-  createUpload(key: string, options?: CallOptions & WriteAttributes): Promise<string> {
+  createUpload(key: string, options?: CreateUploadOptions): Promise<string> {
     return createUpload(this.sender, this.defaults, key, options);
   }
 

@@ -158,7 +158,7 @@ export class MemoryClient implements api.ObjectClient {
     return this.store(key, copy, md5Etag(copy), storedAttributes(options));
   }
 
-  async createUpload(key: string, options: api.CallOptions & api.WriteAttributes = {}): Promise<string> {
+  async createUpload(key: string, options: api.CreateUploadOptions = {}): Promise<string> {
     return this.uploads.create(key, options);
   }
 

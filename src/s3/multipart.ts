@@ -7,38 +7,48 @@ import { combineCrc32, crc32, decodeCrc32, encodeCrc32 } from './crc32.js';
 import { addQuotes, multipartEtag, stripQuotes } from './etag.js';
 import { type HttpHead, headerOf } from './http-transport.js';
 import { encodeQueryValue } from './key.js';
-import { recoverReply, type Standing } from './lost-answer.js';
+import { recoverReply, type Standing, standing } from './lost-answer.js';
 import type {
   CallOptions,
   CompleteOptions,
+  CreateUploadOptions,
   PartCopyOptions,
   PendingUpload,
   UploadedPart,
-  WriteAttributes,
   WriteReply,
 } from './object-client.js';
 import { pushAttributes, pushCondition, pushEncryption } from './object-headers.js';
 import { parseDocument } from './reading.js';
 import type { RequestSender, S3Request } from './request-sender.js';
 import { isS3Error } from './s3-error.js';
-import { copySource, pushCrc32, resultOnce, type WriteDefaults } from './writing.js';
+import { copySource, documentOnce, pushCrc32, resultOnce, type WriteDefaults } from './writing.js';
 
 const nothing = new Uint8Array(0);
 
-/** A lost answer leaves an upload behind that nobody knows; listUploads finds it. */
+/**
+ * A lost answer leaves an upload behind that nobody knows; listUploads finds it. MinIO refuses a copied part where the
+ * upload has a checksum algorithm, since it computes none for what it copies: such an upload is made without, and
+ * begun anew where its own answer is the first to tell that this is MinIO.
+ */
 export async function createUpload(
   sender: RequestSender,
   defaults: WriteDefaults,
   key: string,
-  options: CallOptions & WriteAttributes = {},
+  options: CreateUploadOptions = {},
 ): Promise<string> {
   const operation = 'CreateMultipartUpload';
-  const headers = [...defaults.headers, 'x-amz-checksum-algorithm', 'CRC32', 'x-amz-checksum-type', 'FULL_OBJECT'];
+  const headers = [...defaults.headers];
+  const takesChecksum = () => !(options.copies && sender.server === 'minio');
+  const checksum = takesChecksum();
+  if (checksum) headers.push('x-amz-checksum-algorithm', 'CRC32', 'x-amz-checksum-type', 'FULL_OBJECT');
   pushAttributes(operation, key, headers, options);
   if (!defaults.customerKey) pushEncryption(headers, options.encryption);
   const { signal } = options;
   const request: S3Request = { operation, method: 'POST', key, query: 'uploads=', headers, body: nothing, signal };
-  return parseDocument(sender, request, (await sender.text(request)).text, parseUploadId);
+  const uploadId = parseDocument(sender, request, (await sender.text(request)).text, parseUploadId);
+  if (takesChecksum() === checksum) return uploadId;
+  await abortUpload(sender, key, uploadId, { signal });
+  return createUpload(sender, defaults, key, options);
 }
 
 export async function uploadPart(
@@ -118,16 +128,30 @@ export async function completeUpload(
   const body = completeBody(parts);
   const request: S3Request = { operation, method: 'POST', key, query, headers, body, signal, slow: true };
   const state = sender.retryState();
+  const expected = multipartEtag(parts.map((part) => part.etag));
+  const isOurs = ({ info, crc32: stands }: Standing) =>
+    info.size === size && (info.etag === expected || (crc !== undefined && stands === crc));
   try {
-    const attempt = () => resultOnce(sender, request, 'CompleteMultipartUploadResult');
+    const attempt = () => documentOnce(sender, request, 'CompleteMultipartUploadResult');
     const { head, etag } = await sender.retrying(operation, key, signal, attempt, state);
-    return { etag, versionId: versionOf(head), date: sender.dateOf(head) };
+    const reply = { etag, versionId: versionOf(head), date: sender.dateOf(head) };
+    return etag === '' ? await lookUpEtag(sender, key, reply, isOurs, signal) : reply;
   } catch (error) {
-    const expected = multipartEtag(parts.map((part) => part.etag));
-    const isOurs = ({ info, crc32: stands }: Standing) =>
-      info.size === size && (info.etag === expected || (crc !== undefined && stands === crc));
     return recoverReply(sender, key, error, state.failures, signal, isOurs);
   }
+}
+
+/** radosgw 16 leaves the ETag in its answer to Complete empty; the object has it. */
+async function lookUpEtag(
+  sender: RequestSender,
+  key: string,
+  reply: WriteReply,
+  isOurs: (found: Standing) => boolean,
+  signal: AbortSignal | undefined,
+): Promise<WriteReply> {
+  const found = await standing(sender, key, signal);
+  if (found !== undefined && isOurs(found)) return { ...reply, etag: found.info.etag };
+  throw sender.corrupt('CompleteMultipartUpload', key, 'the answer has no ETag, and another object stands');
 }
 
 function versionOf(head: HttpHead): string | undefined {

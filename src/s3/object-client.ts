@@ -110,6 +110,11 @@ export interface WriteAttributes {
   readonly tags?: ReadonlyArray<readonly [string, string]>;
 }
 
+export interface CreateUploadOptions extends CallOptions, WriteAttributes {
+  /** Some of its parts will be copied (uploadPartCopy): MinIO takes those only into an upload without checksum. */
+  readonly copies?: boolean;
+}
+
 export interface PutOptions extends CallOptions, WriteCondition, WriteAttributes {}
 
 export interface WriteReply {
@@ -176,7 +181,7 @@ export interface ObjectClient {
   list(options: ListOptions): Promise<ListPage>;
   /** PutObject of at most MAX_PART_BYTES. An answer that was lost is recognised by looking at the object. */
   put(key: string, body: Uint8Array, options?: PutOptions): Promise<WriteReply>;
-  createUpload(key: string, options?: CallOptions & WriteAttributes): Promise<string>;
+  createUpload(key: string, options?: CreateUploadOptions): Promise<string>;
   uploadPart(
     key: string,
     uploadId: string,

@@ -160,7 +160,7 @@ export function pushEncryption(to: string[], encryption: ObjectInfo['encryption'
   if (encryption.keyId !== undefined) to.push(`${SSE}-aws-kms-key-id`, encryption.keyId);
 }
 
-export function pushCondition(to: string[], condition: WriteCondition): void {
-  if (condition.ifMatch !== undefined) to.push('if-match', addQuotes(condition.ifMatch));
+export function pushCondition(to: string[], condition: WriteCondition, bare = false): void {
+  if (condition.ifMatch !== undefined) to.push('if-match', bare ? condition.ifMatch : addQuotes(condition.ifMatch));
   else if (condition.ifAbsent) to.push('if-none-match', '*');
 }

@@ -14,6 +14,7 @@ import { encodeKey } from './key.js';
 import type { MountHeaders } from './mount-headers.js';
 import { RetryBudget, type RetryPolicy, RetryState, type Sleep } from './retry.js';
 import { S3Error, type S3ErrorKind } from './s3-error.js';
+import { type ServerKind, serverKindOf } from './server-kind.js';
 import { payloadHash, Signer } from './signer.js';
 import { TransportError } from './transport-error.js';
 
@@ -82,6 +83,10 @@ export class RequestSender {
   endpoint: Endpoint;
   /** Server's clock minus ours (ms), once it had to be corrected. */
   clockOffset = 0;
+  /** Who answers; undefined until an answer has told. */
+  server: ServerKind | undefined;
+  /** The server compares If-Match of a PUT with its ETag as it stands there, quotes included (radosgw 16). */
+  bareIfMatch = false;
   retries = 0;
   errors = 0;
   readonly requests: Record<string, number> = {};
@@ -220,6 +225,7 @@ export class RequestSender {
     } catch (thrown) {
       throw this.#transportFailure(thrown, request);
     }
+    this.server ??= serverKindOf(head);
     if (failed) throw this.failure(request, head, Buffer.concat(error).toString(), credentials);
     return head;
   }

@@ -12,7 +12,7 @@ import type { CopyOptions, PutOptions, WriteReply } from './object-client.js';
 import { pushAttributes, pushCondition, pushEncryption } from './object-headers.js';
 import { parseDocument } from './reading.js';
 import { AttemptFailure, type RequestSender, type S3Request } from './request-sender.js';
-import { S3Error } from './s3-error.js';
+import { isS3Error, S3Error } from './s3-error.js';
 
 /** Options of the mount that every new object gets. */
 export interface WriteDefaults {
@@ -38,6 +38,10 @@ function replyOf(sender: RequestSender, request: S3Request, head: HttpHead): Wri
   return { etag, versionId: versionOf(head), date: sender.dateOf(head) };
 }
 
+/**
+ * A 412 under If-Match is believed only when another version stands: radosgw 16 compares the header as it is with its
+ * ETag, so that a quoted one never matches. It also says 412 where nothing stands, which is NotFound.
+ */
 export async function putObject(
   sender: RequestSender,
   defaults: WriteDefaults,
@@ -45,12 +49,37 @@ export async function putObject(
   body: Uint8Array,
   options: PutOptions = {},
 ): Promise<WriteReply> {
+  const put = () => putUnderCondition(sender, defaults, key, body, options);
+  try {
+    return await put();
+  } catch (error) {
+    if (options.ifMatch === undefined || !isS3Error(error, 'PreconditionFailed')) throw error;
+    const found = await standing(sender, key, options.signal).catch(() => Promise.reject(error));
+    if (found === undefined) throw new S3Error('NotFound', error.message, error.details);
+    if (sender.bareIfMatch || found.info.etag !== options.ifMatch) throw error;
+    sender.bareIfMatch = true;
+    try {
+      return await put();
+    } catch (again) {
+      sender.bareIfMatch = false;
+      throw again;
+    }
+  }
+}
+
+async function putUnderCondition(
+  sender: RequestSender,
+  defaults: WriteDefaults,
+  key: string,
+  body: Uint8Array,
+  options: PutOptions,
+): Promise<WriteReply> {
   const operation = 'PutObject';
   const { signal } = options;
   const headers = [...defaults.headers];
   pushAttributes(operation, key, headers, options);
   if (!defaults.customerKey) pushEncryption(headers, options.encryption);
-  pushCondition(headers, options);
+  pushCondition(headers, options, sender.bareIfMatch);
   const crc = crc32(body);
   pushCrc32(headers, crc);
   const request: S3Request = { operation, method: 'PUT', key, headers, body, signal };
@@ -67,15 +96,24 @@ export async function putObject(
   }
 }
 
+export interface ResultDocument {
+  readonly head: HttpHead;
+  readonly etag: string;
+  readonly crc32?: string;
+}
+
+/** As documentOnce, where the result is nothing without an ETag. */
+export async function resultOnce(sender: RequestSender, request: S3Request, root: string): Promise<ResultDocument> {
+  const result = await documentOnce(sender, request, root);
+  if (result.etag === '') throw sender.corrupt(request.operation, request.key, 'the answer has no ETag');
+  return result;
+}
+
 /**
  * One attempt of an operation whose 200 carries the result as a document, or an error that came up later. An empty
  * body is an error too (the connection of the work was lost behind the answer's head).
  */
-export async function resultOnce(
-  sender: RequestSender,
-  request: S3Request,
-  root: string,
-): Promise<{ head: HttpHead; etag: string; crc32?: string }> {
+export async function documentOnce(sender: RequestSender, request: S3Request, root: string): Promise<ResultDocument> {
   const { head, text } = await sender.textOnce(request);
   const trimmed = text.trimStart();
   if (trimmed === '') {

@@ -71,7 +71,8 @@ async function uploadParts(
   options: UploadOptions,
 ): Promise<WriteReply> {
   const { client } = options;
-  const uploadId = await client.createUpload(input.key, input.attributes);
+  const copies = planned.some((part) => part.kind === 'copy');
+  const uploadId = await client.createUpload(input.key, { ...input.attributes, copies });
   try {
     const parts = await sendParts(input, uploadId, planned, options);
     if (!input.stillWanted()) throw new UploadSuperseded(input.key);

@@ -1,5 +1,5 @@
 /**
- * A bucket on the embedded server, mounted through the real kernel, with an independent S3 client beside it. What must
+ * A bucket on the embedded server (or on a named one, s3-place.ts), mounted through the real kernel, with an independent S3 client beside it. What must
  * hold at every unmount (no handle, no inode, no lookup, no unsaved file, no unanswered request) is checked here, so
  * that every test checks it. The mount is touched by child processes only.
  */
@@ -14,24 +14,16 @@ import {
   GetObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
-  S3Client,
+  type S3Client,
 } from '@aws-sdk/client-s3';
 import pino from 'pino';
 import type { Test } from 'tap';
 import type { EmbeddedServer } from '../../src/embedded/api.js';
-import { startEmbeddedServer } from '../../src/embedded/server.js';
 import type { VolumeOptions } from '../../src/vfs/volume.js';
-import {
-  BUCKET,
-  type Daemon,
-  type DaemonOptions,
-  endDaemon,
-  leftovers,
-  residentMemory,
-  startDaemon,
-} from './daemon.js';
+import { type Daemon, type DaemonOptions, endDaemon, leftovers, residentMemory, startDaemon } from './daemon.js';
 import type { TestDriver } from './driver-choice.js';
 import { abortMount, check, type RunOptions, run, within } from './harness.js';
+import { independentClient, openPlace, type S3Place } from './s3-place.js';
 
 export interface BucketOptions {
   readonly volume?: Partial<VolumeOptions>;
@@ -59,19 +51,19 @@ export interface StoredObject {
 export class Store {
   readonly client: S3Client;
 
-  constructor(readonly server: EmbeddedServer) {
-    this.client = new S3Client({
-      endpoint: server.endpoint,
-      region: server.region,
-      credentials: server.credentials,
-      forcePathStyle: true,
-      maxAttempts: 1,
-    });
+  constructor(readonly place: S3Place) {
+    this.client = independentClient(place);
+  }
+
+  /** The embedded server; a test that asks for it has to be left out on others (`onlyEmbedded`). */
+  get server(): EmbeddedServer {
+    if (this.place.embedded === undefined) throw new Error('the test needs the embedded server, and must say so');
+    return this.place.embedded;
   }
 
   async get(key: string): Promise<StoredObject | undefined> {
     try {
-      const answer = await this.client.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
+      const answer = await this.client.send(new GetObjectCommand({ Bucket: this.place.bucket, Key: key }));
       return {
         body: Buffer.from(await answer.Body!.transformToByteArray()),
         metadata: answer.Metadata ?? {},
@@ -92,7 +84,7 @@ export class Store {
     const keys: string[] = [];
     for (let token: string | undefined; ; ) {
       const page = await this.client.send(
-        new ListObjectsV2Command({ Bucket: BUCKET, Prefix: prefix, ContinuationToken: token }),
+        new ListObjectsV2Command({ Bucket: this.place.bucket, Prefix: prefix, ContinuationToken: token }),
       );
       keys.push(...(page.Contents ?? []).map((object) => object.Key!));
       token = page.NextContinuationToken;
@@ -101,11 +93,11 @@ export class Store {
   }
 
   async put(key: string, body: string | Uint8Array, more: { Metadata?: Record<string, string> } = {}): Promise<void> {
-    await this.client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body, ...more }));
+    await this.client.send(new PutObjectCommand({ Bucket: this.place.bucket, Key: key, Body: body, ...more }));
   }
 
   async remove(key: string): Promise<void> {
-    await this.client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key }));
+    await this.client.send(new DeleteObjectCommand({ Bucket: this.place.bucket, Key: key }));
   }
 }
 
@@ -114,6 +106,7 @@ export interface Bucket {
   readonly dir: string;
   /** A directory that is not mounted, for sources and comparisons; removed at the end. */
   readonly local: string;
+  readonly place: S3Place;
   readonly server: EmbeddedServer;
   readonly store: Store;
   /** The daemon in this process; see `ownProcess`. */
@@ -146,7 +139,7 @@ class MountedBucket implements Bucket {
   constructor(
     readonly t: Test,
     base: string,
-    readonly server: EmbeddedServer,
+    readonly place: S3Place,
     readonly store: Store,
     readonly how: BucketOptions,
   ) {
@@ -158,22 +151,28 @@ class MountedBucket implements Bucket {
     this.#logger = pino({ level: 'warn', serializers: { err: pino.stdSerializers.err } }, stream);
   }
 
+  get server(): EmbeddedServer {
+    return this.store.server;
+  }
+
   get daemon(): Daemon {
     if (this.#inside === undefined) throw new Error('the daemon is not in this process');
     return this.#inside;
   }
 
   async mount(volume: Partial<VolumeOptions> = {}): Promise<void> {
-    const { how } = this;
+    const { how, place } = this;
     this.#options = {
-      endpoint: this.server.endpoint,
+      endpoint: place.endpoint,
+      region: place.region,
+      credentials: place.credentials,
       mountpoint: this.dir,
       cacheDirectory: join(this.#base, `cache-${this.#round}`),
       stateDirectory: how.stateDirectory ?? join(this.#base, `state-${this.#round}`),
       ioTimeoutMs: how.ioTimeoutMs,
       driver: how.driver,
       cacheBytes: how.cacheBytes,
-      volume: { ...how.volume, ...volume },
+      volume: { bucket: place.bucket, ...how.volume, ...volume },
     };
     if (how.ownProcess) {
       const script = fileURLToPath(new URL('./daemon.js', import.meta.url));
@@ -228,7 +227,7 @@ class MountedBucket implements Bucket {
     if (result.code === 0) return result.stdout;
     if (!result.timedOut) throw new Error(`exit ${result.code}: ${script}\n${result.stderr}`);
     const where = this.#inside === undefined ? {} : leftovers(this.#inside);
-    const asked = JSON.stringify(this.server.requests.log.slice(-6));
+    const asked = JSON.stringify(this.place.embedded?.requests.log.slice(-6));
     throw new Error(`timed out: ${script}\n${JSON.stringify(where)}\n${asked}\n${JSON.stringify(this.log.slice(-6))}`);
   };
 
@@ -242,9 +241,9 @@ export async function withBucket(
   options: BucketOptions = {},
 ): Promise<void> {
   const base = mkdtempSync(join(tmpdir(), 'pailfs-bucket-'));
-  const server = await startEmbeddedServer({ directory: join(base, 'server'), buckets: [BUCKET] });
-  const store = new Store(server);
-  const bucket = new MountedBucket(t, base, server, store, options);
+  const place = await openPlace(join(base, 'server'));
+  const store = new Store(place);
+  const bucket = new MountedBucket(t, base, place, store, options);
   try {
     await options.before?.(store);
     await bucket.mount();
@@ -256,7 +255,7 @@ export async function withBucket(
   } finally {
     await bucket.destroy();
     store.client.destroy();
-    await server.close();
+    await place.close();
     rmSync(base, { recursive: true, force: true });
   }
 }

@@ -1,8 +1,8 @@
 /** copy_file_range through the kernel, with the programs that use it; bytes are counted at the server. */
 import t from 'tap';
 import { type Bucket, withBucket } from './bucket.js';
-import { BUCKET } from './daemon.js';
 import { noKernelMounts } from './harness.js';
+import { BUCKET } from './s3-place.js';
 
 const skip = noKernelMounts;
 t.setTimeout(120_000);

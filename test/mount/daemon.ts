@@ -16,11 +16,12 @@ import { type Filesystem, openFilesystem } from '../../src/vfs/filesystem.js';
 import type { VolumeOptions } from '../../src/vfs/volume.js';
 import { mountChosen, type TestDriver } from './driver-choice.js';
 import { until, within } from './harness.js';
-
-export const BUCKET = 'mounted';
+import { BUCKET } from './s3-place.js';
 
 export interface DaemonOptions {
   readonly endpoint: string;
+  readonly region: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly mountpoint: string;
   readonly cacheDirectory: string;
   readonly stateDirectory: string;
@@ -60,14 +61,15 @@ const defaults: Omit<VolumeOptions, 'stateDirectory'> = {
 
 export async function startDaemon(options: DaemonOptions, logger: Logger = silentLogger): Promise<Daemon> {
   const { endpoint, mountpoint, cacheDirectory, stateDirectory } = options;
+  const bucket = options.volume?.bucket ?? defaults.bucket;
   const client = await createObjectClient(
     {
-      bucket: BUCKET,
+      bucket,
       endpoint,
-      region: 'us-east-1',
+      region: options.region,
       maxConnections: 64,
       ioTimeoutMs: options.ioTimeoutMs ?? 20_000,
-      credentialProvider: async () => ({ accessKeyId: 'pailfs', secretAccessKey: 'pailfs-secret' }),
+      credentialProvider: async () => options.credentials,
       env: {},
     },
     logger,
@@ -84,7 +86,7 @@ export async function startDaemon(options: DaemonOptions, logger: Logger = silen
   });
   const mounted = await mountChosen(
     filesystem,
-    { mountpoint, fsname: `s3://${BUCKET}`, log: logger, defaultPermissions: true, allowOther: true },
+    { mountpoint, fsname: `s3://${bucket}`, log: logger, defaultPermissions: true, allowOther: true },
     options.driver,
   );
   return { filesystem, client, mounted };

@@ -97,7 +97,8 @@ async function tryIt(
     const done = await sh(programs);
     t.equal(done.stdout, 'programs done\n', done.stderr);
     const aws = await sh('aws --version');
-    if (aws.code !== 0) t.pass('an independent client', { skip: 'the aws command is not installed, or not for this user' });
+    if (aws.code !== 0)
+      t.pass('an independent client', { skip: 'the aws command is not installed, or not for this user' });
     else {
       const agreed = await sh(client);
       t.equal(agreed.stdout, 'client done\n', agreed.stderr);

@@ -12,10 +12,10 @@ import { silentLogger } from '../../src/log.js';
 import { packageRoot } from '../../src/package.js';
 import { MemoryFilesystem } from '../fuse/memory-filesystem.js';
 import { type Bucket, type BucketOptions, withBucket } from './bucket.js';
-import { BUCKET } from './daemon.js';
 import { type Capability, type CapabilityName, capabilities } from './driver-capabilities.js';
 import { noFuseNative, type TestDriver } from './driver-choice.js';
 import { check, noKernelMounts, run, start, until, within } from './harness.js';
+import { BUCKET } from './s3-place.js';
 
 t.setTimeout(240_000);
 const drivers: readonly TestDriver[] = ['kernel', 'fuse-native'];

@@ -6,8 +6,9 @@ import t from 'tap';
 import type { FaultAction } from '../../src/embedded/api.js';
 import { type Bucket, withBucket } from './bucket.js';
 import { check, noKernelMounts, sh as outside, run, start, until } from './harness.js';
+import { onlyEmbedded } from './s3-place.js';
 
-const skip = noKernelMounts;
+const skip = onlyEmbedded;
 t.setTimeout(120_000);
 const MiB = 1 << 20;
 
@@ -157,7 +158,7 @@ t.test('an upload that is denied: close says so, and nothing is half there', { s
   });
 });
 
-t.test('a full disk below the staged files is ENOSPC', { skip }, async (t) => {
+t.test('a full disk below the staged files is ENOSPC', { skip: noKernelMounts }, async (t) => {
   const stateDirectory = mkdtempSync(join(tmpdir(), 'pailfs-small-'));
   await check(`mount -t tmpfs -o size=4m tmpfs ${stateDirectory}`);
   try {

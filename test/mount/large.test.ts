@@ -4,10 +4,9 @@
  */
 import t from 'tap';
 import { type Bucket, withBucket } from './bucket.js';
-import { BUCKET } from './daemon.js';
-import { noKernelMounts, sh as outside } from './harness.js';
+import { sh as outside } from './harness.js';
+import { BUCKET, onlyEmbedded, without } from './s3-place.js';
 
-const skip = noKernelMounts;
 t.setTimeout(180_000);
 const MiB = 1 << 20;
 const GiB = 1024 * MiB;
@@ -20,7 +19,7 @@ function moved({ server }: Bucket): number {
   return server.requests.bytesReceived + server.requests.bytesSent;
 }
 
-t.test('10 GiB: the end is read, one byte is written in the middle', { skip }, async (t) => {
+t.test('10 GiB: the end is read, one byte is written in the middle', { skip: onlyEmbedded }, async (t) => {
   const size = 10 * GiB;
   const end = Buffer.from('the end of it all');
   const body = async (bucket: Bucket) => {
@@ -57,7 +56,7 @@ assert os.pread(fd, 12, 1000) == b"at the start"`);
   await withBucket(t, body, { ownProcess: true, before });
 });
 
-t.test('1 KiB appended to 1 GiB', { skip }, async (t) => {
+t.test('1 KiB appended to 1 GiB', { skip: onlyEmbedded }, async (t) => {
   const body = async (bucket: Bucket) => {
     bucket.server.requests.reset();
     await bucket.py(
@@ -74,7 +73,7 @@ fd = os.open("big", os.O_RDONLY); assert os.pread(fd, 3000, ${GiB} - 1000) == by
   await withBucket(t, body, { before });
 });
 
-t.test('1 GiB in and out', { skip }, async (t) => {
+t.test('1 GiB in and out', { skip: onlyEmbedded }, async (t) => {
   const body = async ({ local, server, sh, highestMemory, remount }: Bucket) => {
     let parts = 0;
     let most = 0;
@@ -112,3 +111,33 @@ t.test('1 GiB in and out', { skip }, async (t) => {
   };
   await withBucket(t, body, { ownProcess: true });
 });
+
+t.test(
+  'a few bytes in the middle of 40 MiB: the rest is copied inside the store',
+  { skip: without('copiedPartChecksum') },
+  async (t) => {
+    const size = 40 * MiB + 12_345;
+    const base = Buffer.alloc(size);
+    for (let at = 0; at + 4 <= size; at += 4096) base.writeUInt32LE(at, at);
+    await withBucket(
+      t,
+      async ({ py, store, place, remount }) => {
+        await py(`
+fd = os.open("f", os.O_RDWR); os.pwrite(fd, b"changed", ${20 * MiB} + 3); os.close(fd)
+with open("f", "ab") as f: f.write(b"appended")`);
+        base.write('changed', 20 * MiB + 3);
+        const wanted = Buffer.concat([base, Buffer.from('appended')]);
+        const { body, etag } = (await store.get('f'))!;
+        t.ok(body.equals(wanted), 'as another client reads it');
+        t.match(etag, /-\d+"$/, 'made of parts');
+        t.ok((place.embedded?.requests.byOperation.UploadPartCopy ?? 1) > 0, 'parts were copied');
+        await remount({ fresh: true });
+        await py(`
+data = open("f", "rb").read()
+assert len(data) == ${size} + 8 and data[${20 * MiB}:${20 * MiB} + 12] == b"\\0\\0\\x40changed\\0\\0"[:12], data[${20 * MiB}:${20 * MiB} + 12]
+assert data[-8:] == b"appended"`);
+      },
+      { before: (store) => store.put('f', base) },
+    );
+  },
+);

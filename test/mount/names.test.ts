@@ -3,6 +3,7 @@ import t from 'tap';
 import { type Bucket, withBucket } from './bucket.js';
 import { keepsTimes } from './driver-choice.js';
 import { noKernelMounts, sh } from './harness.js';
+import { without } from './s3-place.js';
 
 const skip = noKernelMounts;
 t.setTimeout(120_000);
@@ -42,9 +43,12 @@ assert sorted(os.listdir(".")) == ["c", "d", "dir", "f"]`);
   });
 });
 
-t.test('directories are renamed with everything in them', { skip }, async (t) => {
-  await withBucket(t, async (bucket) => {
-    await bucket.py(`${FAILS}
+t.test(
+  'directories are renamed with everything in them',
+  { skip: without('markerMetadata', 'ownLastModified') },
+  async (t) => {
+    await withBucket(t, async (bucket) => {
+      await bucket.py(`${FAILS}
 os.makedirs("old/sub/deep"); os.mkdir("empty"); os.makedirs("full/x"); os.chmod("old/sub", 0o700)
 for i in range(30): open(f"old/sub/f{i}", "w").write(str(i))
 open("old/sub/deep/g", "w").write("g"); os.symlink("g", "old/sub/deep/l")
@@ -59,61 +63,76 @@ assert os.stat("empty/sub").st_mode & 0o7777 == 0o700
 os.rename("empty/sub", "moved"); open("moved/late", "w").write("late")
 assert sorted(os.listdir("moved")) == sorted([f"f{i}" for i in range(30)] + ["deep", "late"])
 assert os.listdir("empty") == []`);
-    const found = await contents(bucket);
-    t.equal(Object.keys(found).length, 33);
-    t.match(found, { 'moved/f0': 'changed on', 'moved/f29': '29', 'moved/deep/g': 'g', 'moved/late': 'late' });
-    t.same(await bucket.store.keys('old'), []);
-    t.same(await bucket.store.keys('empty'), ['empty/']);
-    const numbers = "find . -printf '%i %P\\n' | sort -k2";
-    const before = await bucket.sh(numbers);
-    await bucket.remount();
-    t.equal(await bucket.sh(numbers), before, 'each keeps its inode number over a remount');
-    await bucket.remount({ fresh: true });
-    t.equal((await bucket.sh('find . -type f | wc -l; stat -c %a moved; readlink moved/deep/l')).trim(), '32\n700\ng');
-  });
-});
+      const found = await contents(bucket);
+      t.equal(Object.keys(found).length, 33);
+      t.match(found, { 'moved/f0': 'changed on', 'moved/f29': '29', 'moved/deep/g': 'g', 'moved/late': 'late' });
+      t.same(await bucket.store.keys('old'), []);
+      t.same(await bucket.store.keys('empty'), ['empty/']);
+      const numbers = "find . -printf '%i %P\\n' | sort -k2";
+      const before = await bucket.sh(numbers);
+      await bucket.remount();
+      t.equal(await bucket.sh(numbers), before, 'each keeps its inode number over a remount');
+      await bucket.remount({ fresh: true });
+      t.equal(
+        (await bucket.sh('find . -type f | wc -l; stat -c %a moved; readlink moved/deep/l')).trim(),
+        '32\n700\ng',
+      );
+    });
+  },
+);
 
-t.test('a directory lives until rmdir, whatever made it', { skip }, async (t) => {
-  const before: NonNullable<Parameters<typeof withBucket>[2]>['before'] = async (store) => {
-    await store.put('implied/only', 'x');
-    await store.put('implied2/sub/only', 'x');
-  };
-  await withBucket(
-    t,
-    async (bucket) => {
-      await bucket.py(`${FAILS}
+t.test(
+  'a directory lives until rmdir, whatever made it',
+  { skip: without('onlyWhatWasWritten', 'ownLastModified') },
+  async (t) => {
+    const before: NonNullable<Parameters<typeof withBucket>[2]>['before'] = async (store) => {
+      await store.put('implied/only', 'x');
+      await store.put('implied2/sub/only', 'x');
+    };
+    await withBucket(
+      t,
+      async (bucket) => {
+        await bucket.py(`${FAILS}
 fails(errno.ENOTEMPTY, os.rmdir, "implied"); fails(errno.ENOTEMPTY, os.rmdir, "implied2")
 os.unlink("implied/only"); assert os.listdir("implied") == []
 os.rename("implied2/sub/only", "elsewhere"); assert os.listdir("implied2/sub") == []
 fails(errno.ENOTDIR, os.rmdir, "elsewhere"); fails(errno.EISDIR, os.unlink, "implied"); fails(errno.EEXIST, os.mkdir, "implied")`);
-      t.same(await bucket.store.keys(), ['elsewhere', 'implied/', 'implied2/sub/']);
-      await bucket.remount({ fresh: true });
-      await bucket.sh('rmdir implied implied2/sub; ls implied2; rmdir implied2; ls');
-      t.same(await bucket.store.keys(), ['elsewhere']);
-      await bucket.sh('mkdir -p a/b/c/d; touch a/b/f; rm -r a; mkdir a; rmdir a; touch a; rm a');
-      t.same(await bucket.store.keys(), ['elsewhere']);
-    },
-    { before },
-  );
-});
+        t.same(await bucket.store.keys(), ['elsewhere', 'implied/', 'implied2/sub/']);
+        await bucket.remount({ fresh: true });
+        await bucket.sh('rmdir implied implied2/sub; ls implied2; rmdir implied2; ls');
+        t.same(await bucket.store.keys(), ['elsewhere']);
+        await bucket.sh('mkdir -p a/b/c/d; touch a/b/f; rm -r a; mkdir a; rmdir a; touch a; rm a');
+        t.same(await bucket.store.keys(), ['elsewhere']);
+      },
+      { before },
+    );
+  },
+);
 
-t.test('a tree copied in and out again is the same tree', { skip }, async (t) => {
-  const look = `find . -printf '%P %y %m${keepsTimes ? ' %T@' : ''} %l\\n' | grep -v '^ ' | LC_ALL=C sort`;
-  await withBucket(t, async ({ dir, local, remount, sh: inside }) => {
-    const tree = `mkdir -p ${local}/tree/a/b ${local}/tree/empty; cd ${local}/tree
+t.test(
+  'a tree copied in and out again is the same tree',
+  { skip: without('markerMetadata', 'ownLastModified') },
+  async (t) => {
+    const look = `find . -printf '%P %y %m${keepsTimes ? ' %T@' : ''} %l\\n' | grep -v '^ ' | LC_ALL=C sort`;
+    await withBucket(t, async ({ dir, local, remount, sh: inside }) => {
+      const tree = `mkdir -p ${local}/tree/a/b ${local}/tree/empty; cd ${local}/tree
       for i in $(seq 40); do head -c $((i * 997)) /dev/urandom > a/f$i; done; cp a/f1 'a/b/name with  spaces'; ln -s ../f1 a/b/link
       printf x > 'umläut ☃'; printf y > 'plus+and%20&?#'; chmod 751 a/b; chmod 4755 a/f3; touch -d '2001-02-03 04:05:06.789' a/f2 a/b
       ${look} > ${local}/want`;
-    t.match(await sh(tree), { code: 0 });
-    await inside(`cp -a ${local}/tree .`);
-    const same = `diff -r --no-dereference ${local}/tree ${dir}/tree; cd ${dir}/tree
+      t.match(await sh(tree), { code: 0 });
+      await inside(`cp -a ${local}/tree .`);
+      const same = `diff -r --no-dereference ${local}/tree ${dir}/tree; cd ${dir}/tree
       ${look} | diff ${local}/want -`;
-    t.match(await sh(same), { code: 0, stdout: '' });
-    await remount({ fresh: true });
-    t.match(await sh(same), { code: 0, stdout: '' }, 'after a remount');
-    t.match(await sh(`cp -a ${dir}/tree ${local}/back; diff -r ${local}/tree ${local}/back`), { code: 0, stdout: '' });
-  });
-});
+      t.match(await sh(same), { code: 0, stdout: '' });
+      await remount({ fresh: true });
+      t.match(await sh(same), { code: 0, stdout: '' }, 'after a remount');
+      t.match(await sh(`cp -a ${dir}/tree ${local}/back; diff -r ${local}/tree ${local}/back`), {
+        code: 0,
+        stdout: '',
+      });
+    });
+  },
+);
 
 t.test('two hundred names in one directory come and go while it is read', { skip }, async (t) => {
   await withBucket(t, async ({ py }) => {

@@ -6,9 +6,9 @@ import { writeFileSync } from 'node:fs';
 import t from 'tap';
 import type { FaultAction } from '../../src/embedded/api.js';
 import { type BucketOptions, withBucket } from './bucket.js';
-import { BUCKET } from './daemon.js';
 import { testDriver } from './driver-choice.js';
 import { noKernelMounts, sh as outside, start, until } from './harness.js';
+import { BUCKET, onlyEmbedded, without } from './s3-place.js';
 
 const skip = noKernelMounts;
 t.setTimeout(120_000);
@@ -94,7 +94,52 @@ print(*sorted(seen))`;
   );
 });
 
-t.test('archived objects', { skip }, async (t) => {
+t.test(
+  'a second writer while a file is open for writing: theirs stands, ours is kept beside it',
+  { skip },
+  async (t) => {
+    await withBucket(
+      t,
+      async ({ dir, local, store, daemon, sh }) => {
+        const writer = (name: string, flags: string, size: number) =>
+          start('python3', [
+            '-c',
+            `import os, sys, errno
+fd = os.open("${dir}/${name}", ${flags}); os.pwrite(fd, b"m" * ${size}, 0); print("written", flush=True)
+while not os.path.exists("${local}/go-${name}"): pass
+try: os.close(fd); print("none")
+except OSError as e: print(errno.errorcode[e.errno])`,
+          ]);
+        for (const [name, flags, size] of [
+          ['f', 'os.O_RDWR', 10],
+          ['fresh', 'os.O_RDWR | os.O_CREAT', 10],
+          ['large', 'os.O_RDWR', 9 * MiB],
+        ] as const) {
+          if (size > MiB && without('conditionalComplete')) continue;
+          const program = writer(name, flags, size);
+          let said = '';
+          program.child.stdout!.on('data', (text) => {
+            said += text;
+          });
+          await until('it has written', () => said.includes('written'));
+          await store.put(name, `theirs in ${name}`);
+          await outside(`touch ${local}/go-${name}`);
+          const { stdout, stderr } = await program.result;
+          t.equal(stdout, 'written\nESTALE\n', `${name} ${stderr}`);
+          t.equal(await store.text(name), `theirs in ${name}`);
+          const copies = await store.keys(`${name}.conflict-`);
+          t.equal(copies.length, 1, `ours is kept: ${copies}`);
+          t.ok((await store.get(copies[0]))?.body.equals(Buffer.alloc(size, 'm')));
+          t.equal(await sh(`cat ${name}`), `theirs in ${name}`);
+        }
+        t.ok(daemon.filesystem.status().conflicts.length >= 2);
+      },
+      { before: puts({ f: 'base', large: 'base' }) },
+    );
+  },
+);
+
+t.test('archived objects', { skip: onlyEmbedded }, async (t) => {
   await withBucket(
     t,
     async ({ sh, dir, server, py, log }) => {
@@ -114,7 +159,7 @@ except OSError as e: assert e.errno == errno.EREMOTEIO, e`);
   );
 });
 
-t.test('what is denied is EACCES; without ListBucket files can still be made', { skip }, async (t) => {
+t.test('what is denied is EACCES; without ListBucket files can still be made', { skip: onlyEmbedded }, async (t) => {
   const before = puts({ f: 'data', g: 'data' });
   await withBucket(
     t,
@@ -153,7 +198,7 @@ t.test('what is denied is EACCES; without ListBucket files can still be made', {
   await withBucket(t, blind, { before, volume: { canList: false } });
 });
 
-t.test('a misbehaving server is never believed', { skip }, async (t) => {
+t.test('a misbehaving server is never believed', { skip: onlyEmbedded }, async (t) => {
   const body = Buffer.from(Array.from({ length: 3 * MiB }, (_, i) => (i * 7 + (i >> 8)) & 255));
   const faults: Array<[string, FaultAction, number]> = [
     ['ignores ranges', { kind: 'ignore-range' }, 3],
@@ -183,7 +228,7 @@ t.test('a misbehaving server is never believed', { skip }, async (t) => {
   );
 });
 
-t.test('an empty object; two readers of one block', { skip }, async (t) => {
+t.test('an empty object; two readers of one block', { skip: onlyEmbedded }, async (t) => {
   const before = puts({ empty: '', one: Buffer.alloc(100_000, 'z') });
   await withBucket(
     t,
@@ -198,7 +243,7 @@ t.test('an empty object; two readers of one block', { skip }, async (t) => {
   );
 });
 
-t.test('sequential reads are large ranges, random reads fetch little', { skip }, async (t) => {
+t.test('sequential reads are large ranges, random reads fetch little', { skip: onlyEmbedded }, async (t) => {
   const size = 256 * MiB;
   await withBucket(
     t,

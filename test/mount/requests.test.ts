@@ -2,11 +2,11 @@
 import t from 'tap';
 import type { EmbeddedServer } from '../../src/embedded/api.js';
 import { type Bucket, type Store, withBucket } from './bucket.js';
-import { BUCKET } from './daemon.js';
 import { keepsTimes } from './driver-choice.js';
-import { noKernelMounts, sh as outside } from './harness.js';
+import { sh as outside } from './harness.js';
+import { BUCKET, onlyEmbedded } from './s3-place.js';
 
-const skip = noKernelMounts;
+const skip = onlyEmbedded;
 t.setTimeout(120_000);
 
 /** What the store is asked while `work` runs, by operation. */

@@ -6,8 +6,8 @@ import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { withBucket } from './bucket.js';
-import { BUCKET } from './daemon.js';
-import { noKernelMounts, run } from './harness.js';
+import { run } from './harness.js';
+import { BUCKET, onlyEmbedded } from './s3-place.js';
 import { faultOf, makeContent, pathOf } from './stress-worker.js';
 
 const SECONDS = Number(process.env.PAILFS_STRESS_SECONDS ?? 60);
@@ -15,7 +15,7 @@ const FILES = 1_000;
 const PROGRAMS = 64;
 t.setTimeout((SECONDS + 120) * 1000);
 
-t.test(`${PROGRAMS} programs, ${FILES} files, ${SECONDS} s`, { skip: noKernelMounts }, async (t) => {
+t.test(`${PROGRAMS} programs, ${FILES} files, ${SECONDS} s`, { skip: onlyEmbedded }, async (t) => {
   const worker = fileURLToPath(new URL('./stress-worker.js', import.meta.url));
   await withBucket(
     t,
