@@ -35,6 +35,22 @@ t.test('an open within the TTL asks nothing, a later one sees what another clien
   }),
 );
 
+t.test('an open that found another version is not sent back by an older listing', () =>
+  withVolume(async (volume) => {
+    volume.looksTwice = true;
+    await volume.put('f', 'one');
+    await volume.list('');
+    t.equal(await volume.read('f'), 'one');
+    await volume.put('f', 'two, longer');
+    volume.clock.advance(1500);
+    t.equal(await volume.read('f'), 'two, longer', 'the kernel looks the name up once more, and no further');
+    await volume.put('f', 'three');
+    volume.clock.advance(1500);
+    await volume.write('f', 'written over three');
+    t.equal(await volume.read('f'), 'written over three');
+  }),
+);
+
 t.test('cat of a listed small file is one GET', () =>
   withVolume(async (volume) => {
     for (let i = 0; i < 20; i++) await volume.put(`d/${i}`, `content ${i}`);

@@ -143,7 +143,7 @@ async function revalidateByHead(volume: Volume, inode: Inode, askedAt: number, s
     forgetName(volume, inode.parent, inode.name);
     throw new FsError(errno.ESTALE, inode.path);
   }
-  mustBe(inode, adoptFile(volume, inode.parent, inode.name, info, info, askedAt));
+  mustBeSince(volume, inode, inode.parent, adoptFile(volume, inode.parent, inode.name, info, info, askedAt));
 }
 
 async function revalidateByGet(volume: Volume, inode: Inode, askedAt: number, signal: AbortSignal): Promise<void> {
@@ -156,12 +156,13 @@ async function revalidateByGet(volume: Volume, inode: Inode, askedAt: number, si
       volume.cache.release(file);
       return;
     }
-    const adopted = adoptFile(volume, inode.parent, inode.name, info, info, askedAt);
+    const { parent } = inode;
+    const adopted = adoptFile(volume, parent, inode.name, info, info, askedAt);
     if (adopted === inode && inode.cached === undefined) {
       holdCached(volume, inode, file);
       // Without an open handle nothing else lets go of it; the handle follows at once.
     } else volume.cache.release(file);
-    mustBe(inode, adopted);
+    mustBeSince(volume, inode, parent, adopted);
   } catch (error) {
     if (isS3Error(error, 'Archived')) throwArchived(volume, inode);
     if (!isS3Error(error, 'NotModified')) throw error;
@@ -180,6 +181,15 @@ function firstBytesCached(volume: Volume, inode: Inode): boolean {
 /** Another version stands there and this node keeps the old one: the kernel is to look the name up again. */
 function mustBe(inode: Inode, adopted: Inode): void {
   if (adopted !== inode) throw new FsError(errno.ESTALE, inode.path);
+}
+
+/**
+ * The same after one object was asked for. The kernel lets go of the new node before it looks the name up, and an older
+ * listing would answer that with the version that is gone: the next open would fail for good.
+ */
+function mustBeSince(volume: Volume, inode: Inode, parent: Inode, adopted: Inode): void {
+  if (adopted !== inode) volume.listings.drop(parent.nodeid);
+  mustBe(inode, adopted);
 }
 
 function throwArchived(volume: Volume, inode: Inode): never {
