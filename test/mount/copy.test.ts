@@ -2,7 +2,7 @@
 import t from 'tap';
 import { type Bucket, withBucket } from './bucket.js';
 import { noKernelMounts } from './harness.js';
-import { BUCKET } from './s3-place.js';
+import { BUCKET, onlyEmbedded } from './s3-place.js';
 
 const skip = noKernelMounts;
 t.setTimeout(120_000);
@@ -17,7 +17,7 @@ function moved({ server }: Bucket): number {
   return bytesReceived + bytesSent;
 }
 
-t.test('cp --reflink=auto of 1 GiB within a bucket moves no data', { skip }, async (t) => {
+t.test('cp --reflink=auto of 1 GiB within a bucket moves no data', { skip: onlyEmbedded }, async (t) => {
   await withBucket(t, async (bucket) => {
     const { server, sh, py } = bucket;
     const patches = [
@@ -42,7 +42,7 @@ assert os.pread(fd, 5, 5) == b"first" and os.pread(fd, 6, ${700 * MiB}) == b"mid
   });
 });
 
-t.test('a copy that is changed, appended to or cut moves only what changed', { skip }, async (t) => {
+t.test('a copy that is changed, appended to or cut moves only what changed', { skip: onlyEmbedded }, async (t) => {
   await withBucket(t, async (bucket) => {
     const { server, py, store } = bucket;
     const body = Buffer.alloc(40 * MiB);

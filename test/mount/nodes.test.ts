@@ -2,6 +2,7 @@
 import t from 'tap';
 import { withBucket } from './bucket.js';
 import { noKernelMounts } from './harness.js';
+import { without } from './s3-place.js';
 
 const skip = noKernelMounts;
 t.setTimeout(120_000);
@@ -78,7 +79,7 @@ assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7, "the waiter gets i
   });
 });
 
-t.test('RENAME_NOREPLACE and RENAME_EXCHANGE', { skip }, async (t) => {
+t.test('RENAME_NOREPLACE and RENAME_EXCHANGE', { skip: without('conditionalCopyDestination') }, async (t) => {
   await withBucket(t, async ({ py, store }) => {
     await py(`
 import ctypes

@@ -2,11 +2,12 @@
 import t from 'tap';
 import { withBucket } from './bucket.js';
 import { noKernelMounts } from './harness.js';
+import { onlyEmbedded } from './s3-place.js';
 
 const skip = noKernelMounts;
 t.setTimeout(120_000);
 
-t.test('a file made with O_TMPFILE has no object until linkat gives it a name', { skip }, async (t) => {
+t.test('a file made with O_TMPFILE has no object until linkat gives it a name', { skip: onlyEmbedded }, async (t) => {
   await withBucket(t, async ({ py, store, server, remount }) => {
     server.requests.reset();
     await py(`
