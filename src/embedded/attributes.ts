@@ -110,7 +110,8 @@ function encodeWords(value: string): string {
 export function readTags(text: string | undefined): Tags | undefined {
   if (text === undefined || text === '') return undefined;
   const plain = (part: string) => decode(part.replaceAll('+', ' '));
-  const tags = text.split('&').map((pair) => {
+  const pairs = text.split('&').filter((pair) => pair !== '');
+  const tags = pairs.map((pair) => {
     const equals = pair.indexOf('=');
     return equals < 0
       ? ([plain(pair), ''] as const)
@@ -119,11 +120,15 @@ export function readTags(text: string | undefined): Tags | undefined {
   return checkTags(tags);
 }
 
+/** What tags are made of (S3 User Guide, "Categorizing your storage using tags"). */
+const tagCharacters = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
+
 export function checkTags(tags: Tags): Tags | undefined {
   if (tags.length > 10) throw new Failure('BadRequest', { message: 'Object tags cannot be greater than 10' });
   const names = new Set(tags.map(([key]) => key));
   const fits = tags.every(([key, value]) => key.length > 0 && key.length <= 128 && value.length <= 256);
-  if (!fits || names.size !== tags.length) throw new Failure('InvalidTag');
+  const allowed = tags.flat().every((text) => tagCharacters.test(text));
+  if (!fits || !allowed || names.size !== tags.length) throw new Failure('InvalidTag');
   return tags.length > 0 ? tags : undefined;
 }
 

@@ -14,7 +14,7 @@ import { MemoryFilesystem } from '../fuse/memory-filesystem.js';
 import { type Bucket, type BucketOptions, withBucket } from './bucket.js';
 import { type Capability, type CapabilityName, capabilities } from './driver-capabilities.js';
 import { noFuseNative, type TestDriver } from './driver-choice.js';
-import { check, run, start, until, within } from './harness.js';
+import { check, noKernelMounts, run, start, until, within } from './harness.js';
 import { BUCKET, onlyEmbedded } from './s3-place.js';
 
 t.setTimeout(240_000);
@@ -279,7 +279,7 @@ print("ok" if c.renameat2(-100, b"a", -100, b"b", 1) == 0 else errno.errorcode[c
 };
 
 for (const driver of drivers) {
-  const skip = onlyEmbedded || (driver === 'fuse-native' && noFuseNative());
+  const skip = noKernelMounts || onlyEmbedded || (driver === 'fuse-native' && noFuseNative());
   for (const [name, { look, seen, options }] of Object.entries(cases)) {
     t.test(`${driver}: ${name}`, { skip }, async (t) => {
       const body = async (bucket: Bucket) => void t.same(await look(bucket, driver), seen[driver]);

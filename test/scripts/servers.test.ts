@@ -5,7 +5,7 @@ import { packageRoot } from '../../src/package.js';
 import { capabilities } from '../conformance/capabilities.js';
 
 const read = (path: string): string => readFileSync(new URL(path, packageRoot), 'utf8');
-const servers = ['radosgw', 'minio', 'seaweedfs', 'versitygw'];
+const servers = ['minio', 'radosgw', 'seaweedfs', 'versitygw'];
 
 /** The promises that a server is excused from. */
 function lacksOf(script: string, server: string): string[] {
@@ -18,8 +18,8 @@ t.test('the table of docs/servers.md', async (t) => {
   const script = read('scripts/s3-server.sh');
   const page = read('docs/servers.md');
   for (const [name, { promise }] of Object.entries(capabilities)) {
-    const words = servers.map((server) => (lacksOf(script, server).includes(name) ? 'no' : 'yes'));
-    t.ok(page.includes(`| ${promise} | \`${name}\` | ${words.join(' | ')} |`), name);
+    const words = servers.map((server) => (lacksOf(script, server).includes(name) ? '✗' : '✓'));
+    t.ok(page.includes(`| ${promise} | \`${name}\` | ✓ | ${words.join(' | ')} |`), name);
   }
   for (const server of servers) {
     for (const name of lacksOf(script, server)) t.ok(name in capabilities, `${server}: ${name}`);
