@@ -78,6 +78,9 @@ export class CacheIndex {
 
   /** One line, however many entries cannot be kept. */
   #onError(error: unknown): void {
+    // LMDB hands the reason over as a promise of its own, which rejects later and that nobody else looks at.
+    const { commitError } = (error ?? {}) as { commitError?: PromiseLike<unknown> };
+    commitError?.then(undefined, () => undefined);
     if (!this.#failed) this.#logger.warn({ err: error }, 'the cache index cannot be read or written; going on without');
     this.#failed = true;
   }

@@ -116,7 +116,8 @@ export class InodeOrigins {
       }
     }
     this.remove(from);
-    if (origin !== to) this.set(to, origin);
+    // Moved back to where it came from, it needs no entry, unless the prefix above has another origin by now.
+    if (this.originOf(to) !== origin) this.set(to, origin);
   }
 }
 

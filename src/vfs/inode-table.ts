@@ -140,17 +140,11 @@ export class InodeTable {
     for (let at: Inode | undefined = inode; at !== undefined && at !== this.root; ) {
       if (at.nlookup > 0 || at.handles > 0 || at.dirty || at.mutex.busy) return;
       const { directory } = at;
-      if (directory !== undefined && (directory.children.size > 0 || hasUnconfirmed(directory.overlay.entries())))
-        return;
+      if (directory !== undefined && (directory.children.size > 0 || directory.overlay.hasUnconfirmed)) return;
       this.#byId.delete(at.nodeid);
       const parent: Inode | undefined = at.parent;
       if (parent?.directory?.children.get(at.name) === at) parent.directory.children.delete(at.name);
       at = parent;
     }
   }
-}
-
-function hasUnconfirmed(records: Iterable<[string, { readonly confirmedAt: number | undefined }]>): boolean {
-  for (const [, record] of records) if (record.confirmedAt === undefined) return true;
-  return false;
 }

@@ -21,6 +21,12 @@ export class Overlay<T> {
     return this.#records.size;
   }
 
+  /** Something was changed that the store does not have yet. */
+  get hasUnconfirmed(): boolean {
+    for (const record of this.#records.values()) if (record.confirmedAt === undefined) return true;
+    return false;
+  }
+
   get(name: string): OverlayRecord<T> | undefined {
     return this.#records.get(name);
   }

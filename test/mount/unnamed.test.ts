@@ -2,13 +2,14 @@
 import t from 'tap';
 import { withBucket } from './bucket.js';
 import { noKernelMounts } from './harness.js';
+import { onlyEmbedded } from './s3-place.js';
 
 const skip = noKernelMounts;
 t.setTimeout(120_000);
 
-t.test('a file made with O_TMPFILE has no object until linkat gives it a name', { skip }, async (t) => {
-  await withBucket(t, async ({ py, store, place, remount }) => {
-    place.embedded?.requests.reset();
+t.test('a file made with O_TMPFILE has no object until linkat gives it a name', { skip: onlyEmbedded }, async (t) => {
+  await withBucket(t, async ({ py, store, server, remount }) => {
+    server.requests.reset();
     await py(`
 fd = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600)
 os.write(fd, b"never seen"); os.fsync(fd); assert os.pread(fd, 99, 0) == b"never seen"
@@ -19,7 +20,7 @@ fd = os.open(".", os.O_TMPFILE | os.O_EXCL | os.O_WRONLY); os.write(fd, b"x")
 try: os.link(f"/proc/self/fd/{fd}", "excl", src_dir_fd=os.open(".", os.O_RDONLY), follow_symlinks=True); assert False
 except FileNotFoundError: pass
 os.close(fd)`);
-    t.notOk(place.embedded?.requests.byOperation.PutObject, 'nothing was uploaded');
+    t.notOk(server.requests.byOperation.PutObject, 'nothing was uploaded');
     t.same(await store.keys(), []);
     await py(`
 os.mkdir("d"); here = os.open(".", os.O_RDONLY)

@@ -99,7 +99,7 @@ t.test('each file keeps its number over renames and remounts, and no two have th
       tree.log = open(own);
       return tree.isRight();
     }),
-    { numRuns: 1000 },
+    { numRuns: 3000 },
   );
 });
 

@@ -166,7 +166,9 @@ export async function removeEmpty(volume: Volume, parent: Inode, inode: Inode): 
     throw error;
   }
   volume.attributes.remove(key);
-  parent.directory?.overlay.confirm(inode.name, sequence, volume.clock.monotonic());
+  // A file that was removed from it and is still open has its object until it is closed: listings show the prefix.
+  if (!inode.directory?.overlay.hasUnconfirmed)
+    parent.directory?.overlay.confirm(inode.name, sequence, volume.clock.monotonic());
   volume.listings.drop(inode.nodeid);
   const { name } = inode;
   volume.inodes.detach(inode, key);

@@ -278,10 +278,19 @@ async function releaseOrphan(volume: Volume, inode: Inode): Promise<void> {
       if (successor.version === undefined) await remove();
     });
   }
-  const record = orphanOf?.directory?.overlay.get(inode.name);
-  if (record !== undefined && record.present === undefined) {
-    orphanOf?.directory?.overlay.confirm(inode.name, record.sequence, volume.clock.monotonic());
-  }
+  confirmRemoval(volume, orphanOf, inode.name);
+}
+
+/** What was removed has left the store; so has its directory, if that was removed meanwhile and waited for nothing else. */
+function confirmRemoval(volume: Volume, directory: Inode | undefined, name: string): void {
+  const overlay = directory?.directory?.overlay;
+  if (directory === undefined || overlay === undefined) return;
+  const record = overlay.get(name);
+  if (record !== undefined && record.present === undefined)
+    overlay.confirm(name, record.sequence, volume.clock.monotonic());
+  if (directory.orphanKey !== undefined && !overlay.hasUnconfirmed)
+    confirmRemoval(volume, directory.orphanOf, directory.name);
+  volume.inodes.dropIfUnused(directory);
 }
 
 export function clearSuidgid(inode: Inode, kill: boolean): void {
