@@ -5,8 +5,23 @@
  *
  * LMDB maps its file and trusts it: a damaged one can end the process. So the file's two meta pages are looked at before,
  * and a mark stands beside it until the index was opened and read; a mark found at the start means that it never was.
+ *
+ * Nothing is synced while it is in use: what was written survives the death of the process, but not that of the machine.
+ * So the boot in which it was opened is noted beside it until it was closed in order and synced; an index that another
+ * boot left open is begun anew.
  */
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import type { Logger } from '../log.js';
@@ -45,7 +60,7 @@ export class CacheIndex {
   private constructor(directory: string, logger: Logger) {
     this.directory = directory;
     this.#logger = logger;
-    this.#root = open({ path: directory, maxDbs: 4, noSubdir: false });
+    this.#root = open({ path: directory, maxDbs: 4, noSubdir: false, noSync: true });
     const onError = (error: unknown): void => this.#onError(error);
     this.contents = new IndexTable(this.#root.openDB({ name: 'contents' }), onError);
     this.versions = new IndexTable(this.#root.openDB({ name: 'versions' }), onError);
@@ -55,17 +70,21 @@ export class CacheIndex {
   static open(cacheDirectory: string, logger: Logger): CacheIndex {
     const path = join(cacheDirectory, 'index');
     const mark = join(cacheDirectory, 'index.opening');
+    const boot = join(cacheDirectory, 'index.boot');
     mkdirSync(path, { recursive: true, mode: 0o700 });
     const attempt = (): CacheIndex => {
-      setMark(mark);
+      setMark(mark, '');
       const index = new CacheIndex(path, logger);
       for (const _ of index.contents.entries());
       for (const _ of index.versions.entries());
       rmSync(mark, { force: true });
+      setMark(boot, bootId());
       return index;
     };
     try {
       if (existsSync(mark)) throw new Error('it was not opened completely the last time');
+      if (existsSync(boot) && readFileSync(boot, 'utf8') !== bootId())
+        throw new Error('the machine stopped while it was open');
       checkMeta(join(path, 'data.mdb'));
       return attempt();
     } catch (error) {
@@ -105,16 +124,37 @@ export class CacheIndex {
     try {
       await this.#root.committed;
       await this.#root.close();
+      await syncFile(join(this.directory, 'data.mdb'));
+      rmSync(`${this.directory}.boot`, { force: true });
     } catch (error) {
       this.#onError(error);
     }
   }
 }
 
-/** On a full disk there is no mark, and the index is opened without its protection. */
-function setMark(path: string): void {
+/** Differs from one start of the machine to the next. */
+function bootId(): string {
   try {
-    writeFileSync(path, '');
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
+  } catch {
+    // Not Linux: an index that was not closed in order is then trusted as far as LMDB does.
+    return '';
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await openFile(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** On a full disk there is no mark, and the index is opened without its protection. */
+function setMark(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
   } catch {
     // What matters is said when the index itself cannot be opened.
   }

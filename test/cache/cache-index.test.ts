@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { CacheIndex } from '../../src/cache/cache-index.js';
@@ -71,3 +71,21 @@ t.test('close is final, and may come twice', async (t) => {
   t.equal(index.versions.get('after'), undefined);
   t.same([...index.versions.entries()], []);
 });
+
+t.test(
+  'an index that was open when the machine stopped is begun anew; that a process died does it no harm',
+  async (t) => {
+    const directory = await filled(t);
+    const mark = join(directory, 'index.boot');
+    t.notOk(existsSync(mark), 'closed in order');
+    writeFileSync(mark, readFileSync('/proc/sys/kernel/random/boot_id'));
+    const same = CacheIndex.open(directory, silentLogger);
+    t.equal(same.versions.get('v'), 'id');
+    t.ok(existsSync(mark));
+    await same.close();
+    writeFileSync(mark, 'another boot');
+    const anew = CacheIndex.open(directory, silentLogger);
+    t.equal(anew.versions.get('v'), undefined);
+    await anew.close();
+  },
+);

@@ -131,7 +131,8 @@ export async function endDaemon(daemon: Daemon, options: DaemonOptions): Promise
   });
   const left = leftovers(daemon);
   left.staged = readdirSync(join(options.stateDirectory, 'staged')).length;
-  await within(10_000, 'close', daemon.filesystem.close());
+  // What the cache holds is synced to a disk that others may be writing gigabytes to.
+  await within(60_000, 'close', daemon.filesystem.close());
   await daemon.client.close();
   return left;
 }
