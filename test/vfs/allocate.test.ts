@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { MiB } from '../../src/constants.js';
-import { type CallError, ctx, O_RDWR, ok, TestVolume } from './volume-fixture.js';
+import { code, ctx, O_RDWR, ok, TestVolume, withVolume } from './volume-fixture.js';
 
 const KEEP_SIZE = 1;
 const PUNCH = 2 | KEEP_SIZE;
@@ -11,22 +11,6 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 
 type File = { nodeid: number; fh: number };
-
-async function withVolume(work: (volume: TestVolume) => Promise<void>, overrides = {}): Promise<void> {
-  const volume = await TestVolume.open(overrides);
-  volume.holds = true;
-  try {
-    await work(volume);
-  } finally {
-    await volume.close();
-  }
-}
-
-const code = async (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => 'ok',
-    (error) => (error as CallError).code ?? String(error),
-  );
 
 const fallocate = (volume: TestVolume, file: File, mode: number, offset: number, length: number): Promise<number> =>
   ok<number>(volume.fs.fallocate!(ctx, file.nodeid, file.fh, offset, length, mode));

@@ -1,22 +1,6 @@
 /** What opens, stats and listings may show when another client changes the bucket; each with its cost in requests. */
 import t from 'tap';
-import { type CallError, ctx, O_RDWR, O_WRONLY, ok, TestVolume } from './volume-fixture.js';
-
-async function withVolume(work: (volume: TestVolume) => Promise<void>, overrides = {}): Promise<void> {
-  const volume = await TestVolume.open(overrides);
-  volume.holds = true;
-  try {
-    await work(volume);
-  } finally {
-    await volume.close();
-  }
-}
-
-const code = async (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => 'ok',
-    (error) => (error as CallError).code ?? String(error),
-  );
+import { code, ctx, O_RDWR, O_WRONLY, ok, withVolume } from './volume-fixture.js';
 
 t.test('an open within the TTL asks nothing, a later one sees what another client wrote', () =>
   withVolume(async (volume) => {

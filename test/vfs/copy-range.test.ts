@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { MiB } from '../../src/constants.js';
-import { type CallError, ctx, O_RDWR, O_TRUNC, O_WRONLY, ok, TestVolume } from './volume-fixture.js';
+import { type CallError, code, ctx, O_RDWR, O_TRUNC, O_WRONLY, ok, TestVolume } from './volume-fixture.js';
 
 type File = { nodeid: number; fh: number };
 
@@ -16,12 +16,6 @@ async function withVolume(work: (volume: TestVolume) => Promise<void>, overrides
     await volume.close();
   }
 }
-
-const code = async (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => 'ok',
-    (error) => (error as CallError).code ?? String(error),
-  );
 
 function copy(volume: TestVolume, from: File, start: number, to: File, at: number, length: number): Promise<number> {
   return ok<number>(volume.fs.copyFileRange!(ctx, { ...from, offset: start }, { ...to, offset: at }, length));

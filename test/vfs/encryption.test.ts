@@ -1,17 +1,7 @@
 /** What rewrites and renames ask for of an object's own KMS key and storage class, and what the mount's options change. */
 import t from 'tap';
 import { MiB } from '../../src/constants.js';
-import { ctx, O_WRONLY, ok, TestVolume } from './volume-fixture.js';
-
-async function withVolume(work: (volume: TestVolume) => Promise<void>, overrides = {}): Promise<void> {
-  const volume = await TestVolume.open(overrides);
-  volume.holds = true;
-  try {
-    await work(volume);
-  } finally {
-    await volume.close();
-  }
-}
+import { ctx, O_WRONLY, ok, type TestVolume, withVolume } from './volume-fixture.js';
 
 const encryption = { algorithm: 'aws:kms', keyId: 'its-own' };
 const kept = (volume: TestVolume, key: string) => volume.memory.objects.get(key)?.encryption;

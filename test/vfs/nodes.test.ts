@@ -1,23 +1,7 @@
 /** Names that are no regular files, birth times, and renames that must not replace: calls without a kernel. */
 import t from 'tap';
 import type { EntryReply } from '../../src/fuse/operations.js';
-import { type CallError, ctx, O_RDWR, ok, TestVolume } from './volume-fixture.js';
-
-async function withVolume(work: (volume: TestVolume) => Promise<void>, overrides = {}): Promise<void> {
-  const volume = await TestVolume.open(overrides);
-  volume.holds = true;
-  try {
-    await work(volume);
-  } finally {
-    await volume.close();
-  }
-}
-
-const code = async (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => 'ok',
-    (error) => (error as CallError).code ?? String(error),
-  );
+import { code, ctx, O_RDWR, ok, type TestVolume, withVolume } from './volume-fixture.js';
 
 const mknod = (volume: TestVolume, name: string, mode: number, rdev = 0): Promise<EntryReply> =>
   ok<EntryReply>(volume.fs.mknod!(ctx, 1, name, mode, rdev, 0o022));

@@ -1,23 +1,7 @@
 /** O_TMPFILE and the one link there can be, without a kernel. */
 import t from 'tap';
 import type { CreateReply, EntryReply } from '../../src/fuse/operations.js';
-import { type CallError, ctx, O_RDWR, ok, TestVolume } from './volume-fixture.js';
-
-async function withVolume(work: (volume: TestVolume) => Promise<void>, overrides = {}): Promise<void> {
-  const volume = await TestVolume.open(overrides);
-  volume.holds = true;
-  try {
-    await work(volume);
-  } finally {
-    await volume.close();
-  }
-}
-
-const code = async (work: Promise<unknown>): Promise<string> =>
-  work.then(
-    () => 'ok',
-    (error) => (error as CallError).code ?? String(error),
-  );
+import { code, ctx, O_RDWR, ok, type TestVolume, withVolume } from './volume-fixture.js';
 
 async function tmpfile(volume: TestVolume): Promise<{ nodeid: number; fh: number }> {
   const reply = await ok<CreateReply>(volume.fs.tmpfile!(ctx, 1, 0o666, 0o022, O_RDWR));

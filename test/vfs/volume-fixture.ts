@@ -292,3 +292,24 @@ export class TestVolume {
 }
 
 export { ok };
+
+/** Runs with a fresh volume, whose nodes are never forgotten. */
+export async function withVolume(
+  work: (volume: TestVolume) => Promise<void>,
+  overrides: Partial<FilesystemOptions> = {},
+): Promise<void> {
+  const volume = await TestVolume.open(overrides);
+  volume.holds = true;
+  try {
+    await work(volume);
+  } finally {
+    await volume.close();
+  }
+}
+
+/** 'ok', or the name of the errno that an operation failed with. */
+export const code = async (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'ok',
+    (error) => (error as CallError).code ?? String(error),
+  );
