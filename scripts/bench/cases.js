@@ -3,7 +3,7 @@
  * result is wrong fails, however fast it was.
  *
  * name, title(sizes); cold: in a new mount without caches; needs: a case whose result it works on; settle: the local disk
- * is quiet first; raw: the limit that it is measured against; command(at): program and arguments; setup(at), untimed;
+ * is quiet first; writes: it works in the place's own working directory; raw: the limit that it is measured against; command(at): program and arguments; setup(at), untimed;
  * check(at): why the result is wrong, or undefined; clock: 'inside' where the program says itself how long it took.
  */
 import { createHash } from 'node:crypto';
@@ -108,34 +108,34 @@ const copyOut = (temperature) => ({
 
 const reading = [list, find, readSmall].flatMap((make) => [{ ...make('cold'), cold: true }, make('warm')]);
 
-const large = [
-  {
-    name: 'cp-in',
-    title: ({ big }) => `cp of ${bytesText(big)} in, to close()`,
-    settle: true,
-    // What is read must not have to come from the disk.
-    setup: (at) => at.check(['cat', source(at)]),
-    command: (at) => ['cp', source(at), work(at, 'big')],
-    check: (at) => (existsSync(work(at, 'big')) ? undefined : 'the file is not there'),
+const copyIn = {
+  name: 'cp-in',
+  title: ({ big }) => `cp of ${bytesText(big)} in, to close()`,
+  settle: true,
+  // What is read must not have to come from the disk.
+  setup: (at) => at.check(['cat', source(at)]),
+  command: (at) => ['cp', source(at), work(at, 'big')],
+  check: (at) => (existsSync(work(at, 'big')) ? undefined : 'the file is not there'),
+};
+
+const syncFile = {
+  name: 'sync-file',
+  title: () => 'then sync FILE',
+  needs: 'cp-in',
+  command: (at) => ['sync', work(at, 'big')],
+  check: (at) => wrongBig(at, 'big'),
+};
+
+const moveFile = {
+  name: 'mv-file',
+  title: ({ big }) => `mv of ${bytesText(big)}`,
+  needs: 'cp-in',
+  command: (at) => ['mv', work(at, 'big'), work(at, 'moved')],
+  async check(at) {
+    if (existsSync(work(at, 'big'))) return 'the old name is still there';
+    return wrongBig(at, 'moved');
   },
-  {
-    name: 'sync-file',
-    title: () => 'then sync FILE',
-    needs: 'cp-in',
-    command: (at) => ['sync', work(at, 'big')],
-    check: (at) => wrongBig(at, 'big'),
-  },
-  {
-    name: 'mv-file',
-    title: ({ big }) => `mv of ${bytesText(big)}`,
-    needs: 'cp-in',
-    command: (at) => ['mv', work(at, 'big'), work(at, 'moved')],
-    async check(at) {
-      if (existsSync(work(at, 'big'))) return 'the old name is still there';
-      return wrongBig(at, 'moved');
-    },
-  },
-];
+};
 
 const manySmall = [
   {
@@ -202,16 +202,15 @@ const moveDirectory = {
   },
 };
 
+const writing = (some) => some.map((one) => ({ ...one, writes: true }));
+
 /** In the order in which they are run: the last moves away what the first ones read. */
 export const cases = [
   ...reading,
-  ...large.slice(0, 2),
-  ...manySmall,
-  ...programs,
-  large[2],
+  ...writing([copyIn, syncFile, ...manySmall, ...programs, moveFile]),
   { ...copyOut('cold'), cold: true },
   copyOut('warm'),
-  moveDirectory,
+  ...writing([moveDirectory]),
 ];
 
 /** Those, and what they need. */

@@ -45,7 +45,7 @@ class TraceCounter {
 
   async take() {
     await this.#quiet();
-    return this.#counts;
+    return { ...this.#counts };
   }
 
   async #quiet() {
