@@ -25,6 +25,12 @@ import { buildAddon, compile } from './build.js';
 import { installDependencies } from './set-up.js';
 
 const REPEATS = 3;
+/** The quick form takes no longer (ms): what pailfs and the local places leave of it is the peers'. */
+const QUICK_MS = 280_000;
+/** Of that a peer may use so much for its cases (ms) … */
+const PEER_BUDGET_MS = 60_000;
+/** … and needs so much for mounts, and for the files that the place before it has moved away (ms). */
+const PEER_OVERHEAD_MS = 20_000;
 const own = { pailfs: Pailfs, null: NullMount, ext4: LocalDisk };
 const placeNames = [...Object.keys(own), ...peerNames];
 const serverNames = ['minio', 'radosgw', 'embedded'];
@@ -83,12 +89,20 @@ function makePlace(name, { scratch, server, peers, repeat }) {
   return peer?.program && new Peer(directory, server, peer);
 }
 
+/** How long all cases of a place may take (ms). */
+function budgetOf(place, { quick, begun, peersLeft }) {
+  if (!quick || !place.isPeer) return Number.POSITIVE_INFINITY;
+  const share = (QUICK_MS - (Date.now() - begun)) / peersLeft - PEER_OVERHEAD_MS;
+  return Math.max(1_000, Math.min(PEER_BUDGET_MS, share));
+}
+
 /** Everything once: { places: by name what runPlace answered, raw }. */
 async function runOnce(options, environment, peers, repeat) {
   const { scratch, server } = environment;
   const raw = await takeRawLimits(environment, () => settle(scratch));
   for (const { title, seconds } of raw) say(`raw: ${title}: ${resultText({ seconds })}`);
   const places = {};
+  let peersLeft = peers.filter(({ program }) => program).length;
   for (const name of options.on) {
     const place = makePlace(name, { scratch, server, peers, repeat });
     if (!place) continue;
@@ -96,12 +110,14 @@ async function runOnce(options, environment, peers, repeat) {
     const tell = (what, result) =>
       say(`${name}: ${what}: ${resultText(result)}${result.wrong ? ` (${result.wrong})` : ''}`);
     try {
-      places[name] = await runPlace(place, options.chosen, environment, { repeat, quick: options.quick, tell });
+      const budgetMs = budgetOf(place, { quick: options.quick, begun: environment.begun, peersLeft });
+      places[name] = await runPlace(place, options.chosen, environment, { repeat, budgetMs, tell });
     } catch (error) {
       say(`${name} is given up: ${error.message}`);
       await place.gone?.();
       places[name] ??= { results: { mount: { wrong: error.message } }, cpuSeconds: 0, peakBytes: 0 };
     }
+    if (place.isPeer) peersLeft -= 1;
     rmSync(place.scratch, { recursive: true, force: true });
     say(`${name}: ${Math.round((Date.now() - begun) / 1000)} s`);
   }
@@ -115,7 +131,7 @@ async function measure(options, { serverName, peers }) {
   const { sizeName } = options;
   const server = await startServer(serverName, scratch);
   const sourcePath = await fillScratch(scratch, sizeName);
-  const environment = { scratch, server, sizeName, sizes: sizes[sizeName], sourcePath };
+  const environment = { begun, scratch, server, sizeName, sizes: sizes[sizeName], sourcePath };
   const runs = [];
   for (let repeat = 1; repeat <= (options.quick ? 1 : REPEATS); repeat++) {
     mkdirSync(join(scratch, `repeat-${repeat}`));

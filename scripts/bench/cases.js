@@ -3,7 +3,7 @@
  * result is wrong fails, however fast it was.
  *
  * name, title(sizes); cold: in a new mount without caches; needs: a case whose result it works on; settle: the local disk
- * is quiet first; writes: it works in the place's own working directory; raw: the limit that it is measured against; command(at): program and arguments; setup(at), untimed;
+ * is quiet first; peerLimitMs: instead of the limit of every case; writes: it works in the place's own working directory; raw: the limit that it is measured against; command(at): program and arguments; setup(at), untimed;
  * check(at): why the result is wrong, or undefined; clock: 'inside' where the program says itself how long it took.
  */
 import { createHash } from 'node:crypto';
@@ -193,6 +193,8 @@ const programs = [
 const moveDirectory = {
   name: 'mv-directory',
   title: ({ many }) => `mv of a directory of ${countText(many.count)}`,
+  // None of them has ended within 15 s, and nothing comes after it.
+  peerLimitMs: 5_000,
   command: (at) => ['mv', join(at.root, 'many'), work(at, 'many')],
   async check(at) {
     const left = await countBelow(at, 'many');

@@ -22,7 +22,7 @@ export function describeMachine(scratch) {
     processors: `${cpus().length} × ${cpus()[0].model.trim()}`,
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     kernel: release(),
-    disk: said('findmnt', '-no', 'FSTYPE,OPTIONS', '-T', scratch),
+    disk: said('findmnt', '-no', 'FSTYPE', '-T', scratch),
     node: process.versions.node,
     pailfs: said('git', '-C', root, 'describe', '--always', '--dirty') ?? said('cat', join(root, 'package.json')),
   };
@@ -30,12 +30,13 @@ export function describeMachine(scratch) {
 
 /** A list in Markdown. */
 export function machineText({ machine, server, peers, sizeName, repeats, seconds }) {
-  const versions = peers.map(({ name, version, absent }) => `${name} ${version ?? `not here (${absent})`}`);
+  const here = peers.filter(({ version }) => version).map(({ name, version }) => `${name} ${version}`);
+  const absent = peers.filter((peer) => peer.absent).map(({ name }) => name);
   const lines = [
     `${machine.date}, ${repeats === 1 ? 'each case once' : `medians of ${repeats}`}${sizeName === 'full' ? '' : ' (tiny sizes: these times mean nothing)'}, ${Math.round(seconds)} s in all`,
     `${machine.processors}, ${machine.memory}, Linux ${machine.kernel}, ${machine.disk}, Node ${machine.node}`,
     `pailfs ${machine.pailfs}; server ${server} on the same machine`,
-    `peers: ${versions.join('; ') || 'none'}`,
+    `peers: ${here.join(', ') || 'none'}${absent.length > 0 ? `; not to be had here: ${absent.join(', ')}` : ''}`,
   ];
   return lines.map((line) => `- ${line}`).join('\n');
 }

@@ -10,8 +10,6 @@ import { quietGit } from './scratch.js';
 /** A case may take so long (ms): a peer that hangs must not take the run with it. */
 const CASE_LIMIT_MS = 60_000;
 const PEER_CASE_LIMIT_MS = 15_000;
-/** All cases of a peer in the quick form; what is left then is not run. */
-const PEER_BUDGET_MS = 60_000;
 const CHECK_LIMIT_MS = 40_000;
 const SETTLE_LIMIT_MS = 60_000;
 const makeFiles = fileURLToPath(new URL('make-files.js', import.meta.url));
@@ -79,8 +77,13 @@ function hindrance(one, results, over) {
   return undefined;
 }
 
-/** `tell(name, result)` hears of each. Answers { results, cpuSeconds, peakBytes }. */
-export async function runPlace(place, cases, environment, { repeat, quick, tell }) {
+function limitOf(one, place, left) {
+  const limitMs = place.isPeer ? (one.peerLimitMs ?? PEER_CASE_LIMIT_MS) : CASE_LIMIT_MS;
+  return Math.min(limitMs, Math.max(1_000, left));
+}
+
+/** `budgetMs`: what all cases may take, behind which none is begun. `tell(name, result)` hears of each. Answers { results, cpuSeconds, peakBytes }. */
+export async function runPlace(place, cases, environment, { repeat, budgetMs, tell }) {
   const results = {};
   const at = surroundings(place, environment, repeat);
   if (!place.isLocal) await ensureObjects(environment.server.s3, standingFiles(environment.sizes));
@@ -95,9 +98,9 @@ export async function runPlace(place, cases, environment, { repeat, quick, tell 
   try {
     await fill(place, at, environment);
     for (const one of cases) {
-      const left = place.isPeer && quick ? PEER_BUDGET_MS - (Date.now() - begun) : Number.POSITIVE_INFINITY;
+      const left = budgetMs - (Date.now() - begun);
       const reason = hindrance(one, results, left < 1_000);
-      const limitMs = Math.min(place.isPeer ? PEER_CASE_LIMIT_MS : CASE_LIMIT_MS, Math.max(1_000, Math.round(left)));
+      const limitMs = limitOf(one, place, left);
       const result = reason ? { skipped: reason } : await tryCase(one, { place, at, counter, limitMs });
       results[one.name] = result;
       tell(one.name, result);

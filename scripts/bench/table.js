@@ -50,8 +50,8 @@ function timesTable({ places, raw }, cases, sizes) {
     const limitText = limit ? secondsText(limit.seconds) : '';
     return [title, ...names.map((place) => resultText(of(place))), limitText, ...ratios, overRaw];
   });
-  const over = beside.map((name) => `pailfs / ${titles[name] ?? name}`);
-  return tableOf(['', ...names.map((name) => titles[name] ?? name), 'raw', ...over, 'pailfs / raw'], rows);
+  const over = beside.map((name) => `/ ${titles[name] ?? name}`);
+  return tableOf(['', ...names.map((name) => titles[name] ?? name), 'raw', ...over, '/ raw'], rows);
 }
 
 function requestsTable({ places }, cases, sizes) {
@@ -90,6 +90,9 @@ function complaints({ places }) {
   return lines.join('\n');
 }
 
+const overText = ({ places }) =>
+  places.pailfs ? 'The columns with a stroke are the time of pailfs over that one.' : '';
+
 /** The whole report. */
 export function reportOf(report, cases, sizes) {
   const steering = steeringFigures(report).map(([title, value, unit]) => [
@@ -97,7 +100,7 @@ export function reportOf(report, cases, sizes) {
     value === undefined ? '' : unit === 's' ? secondsText(value) : ratioText(value),
   ]);
   const parts = [
-    ...['### Times', timesTable(report, cases, sizes), complaints(report)],
+    ...['### Times', overText(report), timesTable(report, cases, sizes), complaints(report)],
     ...[
       '### Raw limits',
       tableOf(
