@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { root } from '../set-up.js';
 import { findDaemon, isMounted } from './daemon.js';
 import { dropPageCache } from './page-cache.js';
-import { runProgram } from './program.js';
+import { proceed, runProgram } from './program.js';
 import { atEnd, within } from './teardown.js';
 
 const MOUNT_LIMIT_MS = 30_000;
@@ -31,14 +31,15 @@ class Place {
     mkdirSync(this.directory, { recursive: true });
   }
 
-  run(command, { limitMs = MOUNT_LIMIT_MS, env = {} } = {}) {
+  run(command, { limitMs = MOUNT_LIMIT_MS, env = {}, atEnd = false } = {}) {
     // Not the files of the cases: what these printed is still to be checked.
     const streams = { out: join(this.scratch, 'told'), errors: join(this.scratch, 'complaints') };
-    return runProgram(command, { limitMs, env: { ...process.env, ...env }, ...streams });
+    return runProgram(command, { limitMs, env: { ...process.env, ...env }, atEnd, ...streams });
   }
 
   /** Mounts it cold; answers how long it took until the mount point answered (seconds). */
   async mount() {
+    await proceed();
     const caches = join(this.scratch, `cold-${++this.#cold}`);
     mkdirSync(caches, { mode: 0o700 });
     dropPageCache();
@@ -88,8 +89,8 @@ class Place {
   async force() {
     const daemon = this.daemon ?? findDaemon(this.directory);
     if (isMounted(this.directory)) {
-      await this.run(['umount', '-f', this.directory], { limitMs: 5_000 });
-      if (isMounted(this.directory)) await this.run(['umount', '-l', this.directory], { limitMs: 5_000 });
+      await this.run(['umount', '-f', this.directory], { limitMs: 5_000, atEnd: true });
+      if (isMounted(this.directory)) await this.run(['umount', '-l', this.directory], { limitMs: 5_000, atEnd: true });
     }
     if (daemon && !(await daemon.ends(2_000))) daemon.kill();
     this.daemon = undefined;
@@ -103,6 +104,7 @@ class Place {
 
   /** After a program that did not end in time: nothing of it may go on. */
   async restart() {
+    await proceed();
     this.cpuSeconds += this.daemon?.cpuSeconds ?? 0;
     this.peakBytes = Math.max(this.peakBytes, this.daemon?.peakBytes ?? 0);
     await this.gone?.();

@@ -17,15 +17,24 @@ function killGroup(child) {
   }
 }
 
-export function killPrograms() {
+let stopped = false;
+
+/** Never resolves once the end has begun: what was going on goes no further, and starts nothing that would be left. */
+export function proceed() {
+  return stopped ? new Promise(() => {}) : Promise.resolve();
+}
+
+export function stopPrograms() {
+  stopped = true;
   for (const child of running) killGroup(child);
 }
 
 /**
  * Resolves with { ok, ms, timedOut, stdout, complaint }. `out`: the file that takes its standard output, which is not
- * read then; standard error goes to `errors`.
+ * read then; standard error goes to `errors`. `atEnd`: it belongs to the end itself.
  */
-export function runProgram([program, ...args], { cwd, env, limitMs, out, errors }) {
+export async function runProgram([program, ...args], { cwd, env, limitMs, out, errors, atEnd = false }) {
+  if (!atEnd) await proceed();
   const fds = [openSync(out, 'w'), openSync(errors, 'w')];
   return new Promise((resolve) => {
     const begun = process.hrtime.bigint();

@@ -2,7 +2,7 @@
  * What has to be taken away at the end, last things first: mounts, daemons, servers, directories. It happens once, at
  * the end, after a failure, and after a signal; every step has a limit, and one that fails does not keep the next.
  */
-import { killPrograms } from './program.js';
+import { stopPrograms } from './program.js';
 
 const STEP_LIMIT_MS = 60_000;
 const steps = new Set();
@@ -26,7 +26,7 @@ export async function within(ms, what, promise) {
 }
 
 async function takeAway() {
-  killPrograms();
+  stopPrograms();
   for (const { what, step } of [...steps].reverse()) {
     try {
       await within(STEP_LIMIT_MS, what, step());
