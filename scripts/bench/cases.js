@@ -106,7 +106,12 @@ const copyOut = (temperature) => ({
   check: (at) => fails(at, 'cmp', source(at), join(at.scratch, 'copied')),
 });
 
-const reading = [list, find, readSmall].flatMap((make) => [{ ...make('cold'), cold: true }, make('warm')]);
+/** Cold, and at once again. */
+const twice = (make) => [
+  { ...make('cold'), cold: true },
+  { ...make('warm'), needs: make('cold').name },
+];
+const reading = [list, find, readSmall].flatMap(twice);
 
 const copyIn = {
   name: 'cp-in',
@@ -210,8 +215,7 @@ const writing = (some) => some.map((one) => ({ ...one, writes: true }));
 export const cases = [
   ...reading,
   ...writing([copyIn, syncFile, ...manySmall, ...programs, moveFile]),
-  { ...copyOut('cold'), cold: true },
-  copyOut('warm'),
+  ...twice(copyOut),
   ...writing([moveDirectory]),
 ];
 
