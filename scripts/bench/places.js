@@ -14,6 +14,7 @@ import { atEnd, within } from './teardown.js';
 
 const MOUNT_LIMIT_MS = 30_000;
 const UNMOUNT_LIMIT_MS = 60_000;
+const UPLOAD_LIMIT_MS = 30_000;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** `scratch`: a directory of this place alone. */
@@ -136,11 +137,24 @@ class Pailfs extends Place {
     if (!ok) console.error(`bench: pailfs umount: ${complaint}`);
   }
 
-  /** By operation, since it was mounted. */
-  async requests() {
+  async #status() {
     const { ok, complaint } = await this.run(this.#command('status', '--json', this.directory));
     if (!ok) throw new Error(`pailfs status: ${complaint}`);
-    return JSON.parse(readFileSync(join(this.scratch, 'told'), 'utf8')).requests.byOperation;
+    return JSON.parse(readFileSync(join(this.scratch, 'told'), 'utf8'));
+  }
+
+  /** By operation, since it was mounted. */
+  async requests() {
+    return (await this.#status()).requests.byOperation;
+  }
+
+  /** Whether files were waiting for their upload, and went up within the limit. */
+  async uploads() {
+    if ((await this.#status()).dirty.length === 0) return false;
+    for (const limit = Date.now() + UPLOAD_LIMIT_MS; Date.now() < limit; await pause(200)) {
+      if ((await this.#status()).dirty.length === 0) return true;
+    }
+    return false;
   }
 }
 
