@@ -111,9 +111,10 @@ export class Inode {
   leftNames: LeftName[] = [];
   /** Its entry in the journal. */
   journalId: number | undefined;
-  /** The generation of the staged file that the journal has, and when something was noted last (monotonic, ms). */
+  /** The generation of the staged file that the journal has. */
   notedGeneration = -1;
-  notedAt = 0;
+  /** Since when it has had something for the store (ms since 1970). */
+  waitsSince: number | undefined;
   /** Its bytes may have been lost with the machine's power: they must not replace anything. */
   isDoubtful = false;
   /** Held while there are handles or staged bytes over it. */

@@ -229,6 +229,8 @@ export function confirmName(volume: Volume, inode: Inode): void {
 export function revealObject(volume: Volume, parent: Inode, name: string, directory: Inode): void {
   const shown = nameIn(parent.begun, parent.begun + (partIn(parent, name)?.text ?? name), true);
   if (shown === undefined || shown.isLong) return;
+  // It was removed too, and the store has only not heard of it yet.
+  if (volume.writeBack?.removalAt(keyOfName(volume, parent, name, false)) !== undefined) return;
   const object = parent.directory?.children.get(shown.name);
   if (object !== undefined) {
     const key = keyOfName(volume, parent, name, false);

@@ -67,8 +67,10 @@ function removeHere(volume: Volume, writeBack: WriteBack, parent: Inode, inode: 
   const sequence = setName(volume, parent, name, undefined);
   const names: LeftName[] = [{ directory: parent, name, sequence }, ...inode.leftNames];
   inode.leftNames = [];
-  const isThere = directory?.isStored || directory?.overlay.hasUnconfirmed;
-  if (isThere && !inode.isBeginning) writeBack.bury(key, undefined, names, { directory: inode });
+  // What only stands for the beginning of components goes with the last of what was in it.
+  const isWaiting = directory?.overlay.hasUnconfirmed ?? false;
+  if (inode.isBeginning) writeBack.confirmNames(isWaiting ? [] : names);
+  else if (directory?.isStored || isWaiting) writeBack.bury(key, undefined, names, { directory: inode });
   else writeBack.nameGone(home, names);
   writeBack.places.arrived(inode);
   writeBack.forget(inode);

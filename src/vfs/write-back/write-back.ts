@@ -104,7 +104,7 @@ export class WriteBack {
     if (record === undefined) return;
     inode.journalId ??= this.newId();
     inode.notedGeneration = inode.staged?.generation ?? -1;
-    inode.notedAt = performance.now();
+    inode.waitsSince ??= this.#volume.clock.now();
     this.places.note(inode);
     this.#frame.push([inode.journalId, record]);
     if (inode.staged !== undefined) this.#watch(inode, inode.staged);
@@ -113,6 +113,7 @@ export class WriteBack {
   /** One that the journal has from an earlier daemon. */
   takeUp(inode: Inode, id: number): void {
     inode.journalId = id;
+    inode.waitsSince = this.#volume.clock.now();
     inode.notedGeneration = inode.staged?.generation ?? -1;
     this.places.note(inode);
     if (inode.staged !== undefined) this.#watch(inode, inode.staged);
@@ -131,6 +132,7 @@ export class WriteBack {
     this.places.left(inode);
     if (inode.journalId !== undefined) this.#frame.push([inode.journalId, undefined]);
     inode.journalId = undefined;
+    inode.waitsSince = undefined;
     this.queue.remove(inode);
   }
 
@@ -273,6 +275,7 @@ export class WriteBack {
     else if (inode.journalId !== undefined) {
       this.#frame.push([inode.journalId, undefined]);
       inode.journalId = undefined;
+      inode.waitsSince = undefined;
     }
     this.#append();
   }
@@ -308,6 +311,20 @@ export class WriteBack {
     );
     const outcomes = await Promise.allSettled(waiting.map((inode) => this.queue.urge(inode)));
     await this.removals.flush((removal) => removal.names.some(isHere));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  /** The same for everything at or below an inode. Rejects with the first failure. */
+  async flushBelow(top: Inode): Promise<void> {
+    const isBelow = (inode: Inode | undefined): boolean => {
+      for (let at = inode; at !== undefined; at = at.parent ?? at.orphanOf) if (at === top) return true;
+      return false;
+    };
+    const waiting = [...this.queue.items()].filter(
+      (inode) => isBelow(inode) || inode.leftNames.some(({ directory }) => isBelow(directory)),
+    );
+    const outcomes = await Promise.allSettled(waiting.map((inode) => this.queue.urge(inode)));
+    await this.removals.flush(({ names }) => names.some(({ directory }) => isBelow(directory)));
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
