@@ -38,6 +38,8 @@ export interface ListingOptions {
   readonly nameIn: NameIn;
   /** Runs before a page is shown: brings in attributes. */
   readonly hydrate: (prefix: string, page: ListingPage) => Promise<void>;
+  /** Objects that are still in the store and are not to be shown any more. */
+  readonly isHidden?: (key: string) => boolean;
 }
 
 interface PageSlot {
@@ -174,7 +176,8 @@ export class Listing {
         const key = relative(item);
         // Some servers show the prefix once more that the page before ended with.
         if (after !== '' && compareKeys(key, after) <= 0) continue;
-        if (until === undefined || compareKeys(key, until) <= 0) items.push(item);
+        if (until !== undefined && compareKeys(key, until) > 0) continue;
+        if (!this.#options.isHidden?.(keyOfItem(item))) items.push(item);
       }
       if (until !== undefined) {
         if (token === undefined || (last !== undefined && compareKeys(last, until) >= 0)) return { items, last: until };

@@ -124,6 +124,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       clock,
       nameIn,
       hydrate: (prefix, page) => hydrator.hydrate(volume, prefix, page),
+      isHidden: (key) => !key.endsWith('/') && volume.writeBack?.removalAt(key) !== undefined,
     }),
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),

@@ -123,15 +123,27 @@ export async function deleteFolderMarker(
   directory: Inode,
   text = directory.part.text,
 ): Promise<void> {
-  const shown = nameIn('', folderMarkerOf(text), false);
-  if (shown === undefined || shown.isLong || parent.isBeginning || directory.isBeginning) return;
-  if (!(await isFolderMarked(volume, parent, directory, shown))) return;
-  const key = prefixOf(volume, parent) + shown.text;
-  const known = parent.directory?.children.get(shown.name);
+  const marker = await findFolderMarker(volume, parent, directory, text);
+  if (marker === undefined) return;
+  const { key, name } = marker;
+  const known = parent.directory?.children.get(name);
   await volume.client.delete(key);
   volume.attributes.remove(key);
   if (known !== undefined) volume.inodes.detach(known, key);
-  setNameConfirmed(volume, parent, shown.name, undefined);
+  setNameConfirmed(volume, parent, name, undefined);
+}
+
+/** The key of the zero-byte `NAME_$folder$` of a directory and the name that stands for it, where there is one. */
+export async function findFolderMarker(
+  volume: Volume,
+  parent: Inode,
+  directory: Inode,
+  text = directory.part.text,
+): Promise<{ readonly key: string; readonly name: string } | undefined> {
+  const shown = nameIn('', folderMarkerOf(text), false);
+  if (shown === undefined || shown.isLong || parent.isBeginning || directory.isBeginning) return undefined;
+  if (!(await isFolderMarked(volume, parent, directory, shown))) return undefined;
+  return { key: prefixOf(volume, parent) + shown.text, name: shown.name };
 }
 
 async function isFolderMarked(

@@ -328,6 +328,19 @@ export class WriteBack {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
+  /** Brings over what takes the most room here until so many bytes are free. False: there is nothing more that helps. */
+  async makeRoom(bytes: number): Promise<boolean> {
+    const { staging } = this.#volume;
+    const used = staging.used;
+    const weight = ({ staged }: Inode): number => staged?.layout.stagedBytes ?? 0;
+    const waiting = [...this.queue.items()].filter((inode) => weight(inode) > 0).sort((a, b) => weight(b) - weight(a));
+    for (const inode of waiting) {
+      await this.queue.urge(inode).catch(() => undefined);
+      if (staging.limit - staging.used >= bytes && staging.used < used) return true;
+    }
+    return false;
+  }
+
   /** Tries everything that waits once. What could not be brought over stays. */
   async flushAll(): Promise<void> {
     do {
