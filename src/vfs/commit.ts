@@ -3,7 +3,7 @@
  * One commit of an inode at a time. Every upload carries the condition that the object is still the version the file
  * started from; what to do when it is not is decided here (conflict copy) and nowhere else.
  */
-import type { KnownObject } from '../cache/attribute-store.js';
+import { isComplete, type KnownObject } from '../cache/attribute-store.js';
 import { MAX_COPY_BYTES, PARALLEL_PARTS } from '../constants.js';
 import { errno } from '../errno.js';
 import type { ObjectHeaders, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
@@ -58,11 +58,14 @@ export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnCo
   }
 }
 
-/** Everything HEAD says of the present version: what a PUT or copy would lose has to be sent again. */
+/**
+ * Everything HEAD says of the present version: what a PUT or copy would lose has to be sent again. Undefined where the
+ * store has another version by now.
+ */
 export async function ensureInfo(volume: Volume, inode: Inode): Promise<KnownObject | undefined> {
-  if (inode.info !== undefined || inode.version === undefined) return inode.info;
+  if (isComplete(inode.info) || inode.version === undefined) return inode.info;
   const info = await headIfPresent(volume, keyOf(volume, inode));
-  if (info !== undefined && info.etag === inode.version.etag) inode.info = info;
+  inode.info = info?.etag === inode.version.etag ? info : undefined;
   return inode.info;
 }
 

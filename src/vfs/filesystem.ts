@@ -95,6 +95,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       clock,
       nameIn,
       hydrate: (prefix, page) => hydrator.hydrate(volume, prefix, page),
+      metadata: options.attributes !== 'listing',
     }),
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
