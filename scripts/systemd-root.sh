@@ -9,6 +9,7 @@
 #   scripts/systemd-root.sh install       only installs what it needs
 #
 # This checkout is there as /opt/pailfs, read-only, and the Node of this machine as /usr/bin/node.
+# PAILFS_SYSTEMD_LIFETIME: it ends by itself after so many seconds (7200).
 # PAILFS_SYSTEMD_DIR: where it is kept (by default a directory in TMPDIR); two directories are two machines.
 set -euo pipefail
 
@@ -193,7 +194,12 @@ launch() {
     [ -n "$pid" ] || sleep 0.02
   done
   echo "$pid $(started_at "$pid")" >"$base/init"
-  wait "$inner" || status=$?
+  # Nobody may be left to take it down.
+  sleep "${PAILFS_SYSTEMD_LIFETIME:-7200}" &
+  local limit=$!
+  wait -n "$inner" "$limit" || status=$?
+  kill "$limit" 2>/dev/null || kill -KILL "$pid" 2>/dev/null || true
+  wait "$inner" || true
   find "$group" -depth -type d -exec rmdir {} + || true
   exit "$status"
 }
@@ -224,6 +230,7 @@ up() {
     *)
       cat "$base/launch.log" >&2
       ("$self" run journalctl -b --no-pager -n 40 >&2) || true
+      kill_all
       die "it did not boot: ${state:-no answer}"
       ;;
   esac
