@@ -11,7 +11,7 @@ export function stage(volume: Volume, inode: Inode, size?: number): StagedFile {
   let { staged } = inode;
   if (staged === undefined) {
     const id = `${process.pid}-${volume.clock.now().toString(36)}-${nextId++}`;
-    staged = new StagedFile(stagedPath(volume, id), Math.min(size ?? inode.size, inode.size), volume.staging);
+    staged = StagedFile.create(stagedPath(volume, id), Math.min(size ?? inode.size, inode.size), volume.staging);
     inode.staged = staged;
     if (staged.baseBytes > 0) cachedOf(volume, inode);
   }
