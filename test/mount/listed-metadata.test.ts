@@ -7,13 +7,15 @@ import { CopyObjectCommand, GetObjectTaggingCommand, HeadObjectCommand, PutObjec
 import t, { type Test } from 'tap';
 import { type Bucket, type Store, withBucket } from './bucket.js';
 import { noKernelMounts } from './harness.js';
-import { onlyEmbedded } from './s3-place.js';
+import { onlyEmbedded, without } from './s3-place.js';
 
 t.setTimeout(180_000);
 
 const FILES = 2_500;
 const PARALLEL = 16;
 const server = process.env.PAILFS_TEST_SERVER ?? 'embedded';
+/** radosgw 16 loses them in any CopyObject that replaces metadata (docs/servers.md). */
+const copiesTags = server !== 'radosgw';
 const modes = ['600', '640', '755'];
 const name = (i: number) => `file-${String(i).padStart(4, '0')}`;
 const seconds = (i: number) => 1_000_000_000 + i;
@@ -84,6 +86,7 @@ async function keepsTheRest(t: Test, bucket: Bucket): Promise<void> {
     t.equal(StorageClass, storageClass, `${what}: storage class`);
     t.equal(Metadata?.['user-tool'], 'kept', `${what}: another tool's metadata`);
     t.equal((Number(Metadata?.mode) & 0o7777).toString(8), mode, `${what}: mode`);
+    if (!copiesTags) return;
     const tags = await store.client.send(new GetObjectTaggingCommand({ Bucket, Key }));
     t.same(tags.TagSet, [{ Key: 'colour', Value: 'dark blue' }], `${what}: tags`);
   };
@@ -114,7 +117,7 @@ async function wholeRound(t: Test, imitate: boolean): Promise<void> {
   );
 }
 
-t.test('ls -l of files with metadata', { skip: noKernelMounts }, (t) => wholeRound(t, false));
+t.test('ls -l of files with metadata', { skip: without('ownLastModified') }, (t) => wholeRound(t, false));
 t.test('the same on an imitation of MinIO', { skip: onlyEmbedded }, (t) => wholeRound(t, true));
 
 /** A date has whole seconds: what was told within them says nothing of a change right after. */
