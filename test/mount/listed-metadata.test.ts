@@ -11,7 +11,9 @@ import { onlyEmbedded, without } from './s3-place.js';
 
 t.setTimeout(180_000);
 
-const FILES = 2_500;
+/** Three pages where listings tell; elsewhere each file is a HEAD. */
+const TOLD_FILES = 2_500;
+const ASKED_FILES = 150;
 const PARALLEL = 16;
 const server = process.env.PAILFS_TEST_SERVER ?? 'embedded';
 /** radosgw 16 loses them in any CopyObject that replaces metadata (docs/servers.md). */
@@ -26,7 +28,7 @@ function posix(i: number): Record<string, string> {
 }
 
 /** Files that another tool wrote with s3fs's metadata; the first has more than that. */
-async function fill(store: Store, files = FILES): Promise<void> {
+async function fill(store: Store, files: number): Promise<void> {
   let next = 1;
   const lane = async () => {
     for (let i = next++; i < files; i = next++) await store.put(name(i), `content ${i}`, { Metadata: posix(i) });
@@ -53,17 +55,17 @@ async function cost({ daemon }: Bucket, work: () => Promise<unknown>): Promise<R
   return Object.fromEntries(grown.filter(([, count]) => count > 0));
 }
 
-async function showsAll(t: Test, bucket: Bucket, tells: boolean): Promise<void> {
+async function showsAll(t: Test, bucket: Bucket, files: number, heads: number): Promise<void> {
   // As the probe at mount does: the first answer tells which server it is.
   await bucket.sh('! stat nothing 2> /dev/null');
   let shown = '';
   const asked = await cost(bucket, async () => {
     shown = await bucket.sh("ls -l > ../listed; wc -l < ../listed; stat -c '%n %a %Y' *", { timeout: 60_000 });
   });
-  const wanted = Array.from({ length: FILES }, (_, i) => `${name(i)} ${modes[i % 3]} ${seconds(i)}`);
-  t.same(shown.trimEnd().split('\n'), [String(FILES + 1), ...wanted], 'modes and times');
-  t.equal(asked.ListObjectsV2, Math.ceil(FILES / 1000), 'LIST');
-  t.equal(asked.HeadObject ?? 0, tells ? 0 : FILES, 'HEAD');
+  const wanted = Array.from({ length: files }, (_, i) => `${name(i)} ${modes[i % 3]} ${seconds(i)}`);
+  t.same(shown.trimEnd().split('\n'), [String(files + 1), ...wanted], 'modes and times');
+  t.equal(asked.ListObjectsV2, Math.ceil(files / 1000), 'LIST');
+  t.equal(asked.HeadObject ?? 0, heads, 'HEAD');
   const xattrs = await cost(bucket, () => bucket.py("print(os.listxattr('file-0007'))"));
   t.same(xattrs, {}, 'the extended attributes are known too');
 }
@@ -102,16 +104,17 @@ async function keepsTheRest(t: Test, bucket: Bucket): Promise<void> {
 
 async function wholeRound(t: Test, imitate: boolean): Promise<void> {
   const tells = imitate || server === 'minio';
+  const files = tells ? TOLD_FILES : ASKED_FILES;
   await withBucket(
     t,
     async (bucket) => {
-      await showsAll(t, bucket, tells);
+      await showsAll(t, bucket, files, tells ? 0 : files);
       await keepsTheRest(t, bucket);
     },
     {
       before: async (store) => {
         if (imitate) store.server.imitatesMinio = true;
-        await fill(store);
+        await fill(store, files);
       },
     },
   );
@@ -133,7 +136,7 @@ async function changedRightAfter(t: Test, imitate: boolean): Promise<void> {
             Metadata: { mode: String(0o100000 | mode) },
           }),
         );
-      for (let round = 0; round < 3; round++) {
+      for (let round = 0; round < 2; round++) {
         await change(0o600);
         await remount({ volume: { metadataTtlMs: 0 } });
         t.match(await sh('ls -l > /dev/null; stat -c %a f; sleep 0.1; echo f'), /^600\n/);
