@@ -11,7 +11,7 @@ import { type StoredAttributes, type StoredObject, storedAttributes } from './me
 import { MemoryUploads } from './memory-uploads.js';
 import type * as api from './object-client.js';
 import { pushAttributes } from './object-headers.js';
-import { S3Error, type S3ErrorKind } from './s3-error.js';
+import { isS3Error, S3Error, type S3ErrorKind } from './s3-error.js';
 
 export class MemoryClient implements api.ObjectClient {
   readonly objects = new Map<string, StoredObject>();
@@ -238,12 +238,22 @@ export class MemoryClient implements api.ObjectClient {
     this.#remove(key);
   }
 
-  async deleteMany(keys: readonly string[], options?: api.CallOptions): Promise<api.DeleteFailure[]> {
-    for (let at = 0; at < keys.length; at += 1000) {
+  async deleteMany(targets: readonly api.DeleteTarget[], options?: api.CallOptions): Promise<api.DeleteFailure[]> {
+    const failures: api.DeleteFailure[] = [];
+    for (let at = 0; at < targets.length; at += 1000) {
       await this.begin('DeleteObjects', undefined, options);
-      for (const key of keys.slice(at, at + 1000)) this.#remove(key);
+      for (const target of targets.slice(at, at + 1000)) {
+        const { key, ifMatch } = typeof target === 'string' ? { key: target } : target;
+        try {
+          if (ifMatch !== undefined) this.checkWrite('DeleteObjects', key, { ifMatch });
+          this.#remove(key);
+        } catch (error) {
+          if (!isS3Error(error)) throw error;
+          if (error.kind !== 'NotFound') failures.push({ key, error });
+        }
+      }
     }
-    return [];
+    return failures;
   }
 
   #remove(key: string): void {

@@ -2,7 +2,7 @@
  * The filesystem of one mount: opens its caches and tables, and tells how it is. What it does for the kernel is in
  * dispatch.ts and ops/.
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { AttributeStore } from '../cache/attribute-store.js';
 import { BlockCache, type CacheStatistics } from '../cache/block-cache.js';
@@ -16,6 +16,7 @@ import type { Operations } from '../fuse/operations.js';
 import type { Logger } from '../log.js';
 import type { ObjectClient } from '../s3/object-client.js';
 import type { Conflict } from '../writeback/conflict.js';
+import { Journal } from '../writeback/journal.js';
 import { StagingSpace } from '../writeback/staging-space.js';
 import { commit } from './commit.js';
 import { operationsOf } from './dispatch.js';
@@ -28,6 +29,8 @@ import { nameIn } from './name.js';
 import { toErrno } from './to-errno.js';
 import { directoryAttributes } from './versions.js';
 import type { Volume, VolumeOptions } from './volume.js';
+import { recover } from './write-back/recovery.js';
+import { WriteBack } from './write-back/write-back.js';
 
 export interface FilesystemOptions extends VolumeOptions {
   readonly client: ObjectClient;
@@ -99,13 +102,35 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     }),
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
+    writeBack: undefined,
     notifier: undefined,
     behind: new Set(),
   };
   const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic(), log) });
   await loadRootAttributes(volume);
+  await openWriteBack(volume);
   return makeFilesystem(volume, index);
+}
+
+/** What an earlier daemon left waiting is taken up in either mode; with write-back off it is brought over at once. */
+async function openWriteBack(volume: Volume): Promise<void> {
+  const { options, logger } = volume;
+  const path = join(options.stateDirectory, 'journal');
+  if (!options.writeBack && !existsSync(path)) return;
+  const identity = `${options.bucket}/${options.prefix}`;
+  const writeBack = new WriteBack(volume, Journal.open(path, identity, logger));
+  Object.assign(volume, { writeBack });
+  await recover(volume, writeBack);
+  if (options.writeBack) return;
+  await writeBack.flushAll();
+  if (writeBack.queue.size + writeBack.removals.size > 0) {
+    logger.warn('what an earlier daemon left cannot be uploaded now: this mount goes on with write-back');
+    return;
+  }
+  await writeBack.close();
+  rmSync(path);
+  Object.assign(volume, { writeBack: undefined });
 }
 
 function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
@@ -123,6 +148,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
       staging: { usedBytes: volume.staging.used, limitBytes: volume.staging.limit },
     }),
     async flushAll() {
+      await volume.writeBack?.flushAll();
       for (const inode of [...inodes.values()]) {
         if (!inode.dirty) continue;
         await commit(volume, inode).catch((error) => {
@@ -133,6 +159,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
     },
     async close() {
       await Promise.all(volume.behind);
+      await volume.writeBack?.close();
       await volume.cache.close();
       await volume.cache.store.close();
       await index.close();

@@ -216,6 +216,15 @@ export function setNameConfirmed(volume: Volume, parent: Inode, name: string, in
   parent.directory?.overlay.confirm(name, sequence, volume.clock.monotonic());
 }
 
+/** The store has an inode under its name: what a listing that began before says does not count. */
+export function confirmName(volume: Volume, inode: Inode): void {
+  const overlay = inode.parent?.directory?.overlay;
+  if (overlay === undefined || inode.storedKey !== undefined) return;
+  const record = overlay.get(inode.name);
+  const sequence = record?.present === inode ? record.sequence : overlay.set(inode.name, inode);
+  overlay.confirm(inode.name, sequence, volume.clock.monotonic());
+}
+
 /** A directory has gone from a name that an object in the store has too: it is the object's now. */
 export function revealObject(volume: Volume, parent: Inode, name: string, directory: Inode): void {
   const shown = nameIn(parent.begun, parent.begun + (partIn(parent, name)?.text ?? name), true);

@@ -197,7 +197,7 @@ export function adoptDirectory(
   if (prefix.endsWith('/')) info ??= volume.attributes.latest(prefix);
   if (known?.directory !== undefined) {
     // Shown before its metadata was learnt, or changed since by somebody. What this mount did in it changed its times.
-    if (info !== undefined && isNewerMarker(info, known.info)) {
+    if (info !== undefined && !known.directory.needsMarker && isNewerMarker(info, known.info)) {
       known.attributes = directoryAttributes(volume, info);
       known.info = info;
     }

@@ -4,6 +4,7 @@
  */
 import { closeSync, constants, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { STAGED_SYNC_WRITE_BYTES } from '../constants.js';
 import { pread, pwrite, type ShortWrite } from '../file-io.js';
 import type { CopySource } from './copy-source.js';
@@ -49,6 +50,11 @@ export class StagedFile {
     space.give(-bytes);
     staged.#held = bytes;
     return staged;
+  }
+
+  /** Its name in its directory. */
+  get id(): string {
+    return basename(this.path);
   }
 
   get fd(): number {

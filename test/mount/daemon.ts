@@ -57,6 +57,8 @@ const defaults: Omit<VolumeOptions, 'stateDirectory'> = {
   directoryMode: 0o755,
   canList: true,
   host: 'here',
+  writeBack: process.env.PAILFS_TEST_WRITE_BACK === 'on',
+  fsync: 's3',
 };
 
 export async function startDaemon(options: DaemonOptions, logger: Logger = silentLogger): Promise<Daemon> {

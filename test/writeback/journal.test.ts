@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { Journal } from '../../src/writeback/journal.js';
-import { encodeFileHeader, FILE_HEADER_BYTES, JournalRefused, parseJournal } from '../../src/writeback/journal-format.js';
+import {
+  encodeFileHeader,
+  FILE_HEADER_BYTES,
+  JournalRefused,
+  parseJournal,
+} from '../../src/writeback/journal-format.js';
 
 const silent = { warn: () => undefined, error: () => undefined };
 const directory = mkdtempSync(join(tmpdir(), 'pailfs-journal-'));

@@ -14,7 +14,7 @@ import type { Inode } from '../inode.js';
 import { saveRootAttributes, writeMarker } from '../marker.js';
 import { FsError } from '../to-errno.js';
 import { keyOf, type Volume } from '../volume.js';
-import { makeCurrent } from './attributes.js';
+import { makeCurrent, noteAttributes } from './attributes.js';
 
 const XATTR_CREATE = 1;
 const XATTR_REPLACE = 2;
@@ -33,7 +33,7 @@ export async function getxattr(
   const inode = volume.inodes.get(nodeid);
   if (name.startsWith('s3.')) return storeAttribute(volume, inode, name.slice(3), ctx.signal);
   if (!name.startsWith('user.')) return -errno.EOPNOTSUPP;
-  if (!inode.dirty && inode.info === undefined) await makeCurrent(volume, inode, ctx.signal);
+  if (inode.info === undefined) await makeCurrent(volume, inode, ctx.signal);
   return inode.attributes.xattrs.get(name) ?? -errno.ENODATA;
 }
 
@@ -103,6 +103,7 @@ async function change(
   if (volume.options.readOnly) throw new FsError(errno.EROFS, inode.path);
   if (inode.isBeginning || (inode === volume.inodes.root && volume.options.prefix === '')) return -errno.EOPNOTSUPP;
   if (inode.staged === undefined) await makeCurrent(volume, inode, ctx.signal);
+  volume.writeBack?.reserve();
   const before = inode.attributes;
   const xattrs = new Map(before.xattrs);
   const refusal = edit(xattrs);
@@ -127,6 +128,7 @@ async function change(
 async function store(volume: Volume, inode: Inode): Promise<void> {
   if (inode.orphanKey !== undefined) return;
   if (inode === volume.inodes.root) return saveRootAttributes(volume);
+  if (volume.writeBack !== undefined) return noteAttributes(volume.writeBack, inode);
   if (inode.directory !== undefined) return writeMarker(volume, inode);
   inode.dirty = true;
   if (inode.staged === undefined || inode.writers === 0) await commit(volume, inode);
