@@ -32,6 +32,7 @@ import { resolve } from './resolve.js';
 import { FsError, toErrno } from './to-errno.js';
 import { directoryAttributes } from './versions.js';
 import type { Volume, VolumeOptions } from './volume.js';
+import { flushBelow } from './write-back/flushing.js';
 import { recover } from './write-back/recovery.js';
 import { WriteBack } from './write-back/write-back.js';
 
@@ -125,6 +126,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       nameIn,
       hydrate: (prefix, page) => hydrator.hydrate(volume, prefix, page),
       isHidden: (key) => !key.endsWith('/') && volume.writeBack?.removalAt(key) !== undefined,
+      metadata: options.attributes !== 'listing',
     }),
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
@@ -176,7 +178,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
     }),
     async sync(path) {
       const top = await inodeAt(volume, path);
-      if (volume.writeBack !== undefined) return volume.writeBack.flushBelow(top);
+      if (volume.writeBack !== undefined) return flushBelow(volume.writeBack, top);
       for (const inode of [...inodes.values()]) if (inode.dirty && isAtOrBelow(inode, top)) await commit(volume, inode);
     },
     async flushAll() {

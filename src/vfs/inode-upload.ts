@@ -2,7 +2,7 @@
  * What one upload of an inode consists of: the attributes that go along, the plan, the sending, and what the inode is once
  * the store has it. When and under which conditions is decided in commit.ts.
  */
-import type { KnownObject } from '../cache/attribute-store.js';
+import { isComplete, type KnownObject } from '../cache/attribute-store.js';
 import { PARALLEL_PARTS } from '../constants.js';
 import { errno } from '../errno.js';
 import type { ObjectHeaders, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
@@ -27,11 +27,14 @@ export interface SentAttributes extends WriteAttributes {
   readonly metadata: Record<string, string>;
 }
 
-/** Everything HEAD says of the present version: what a PUT or copy would lose has to be sent again. */
+/**
+ * Everything HEAD says of the present version: what a PUT or copy would lose has to be sent again. Undefined where the
+ * store has another version by now.
+ */
 export async function ensureInfo(volume: Volume, inode: Inode): Promise<KnownObject | undefined> {
-  if (inode.info !== undefined || inode.version === undefined) return inode.info;
+  if (isComplete(inode.info) || inode.version === undefined) return inode.info;
   const info = await headIfPresent(volume, keyOf(volume, inode));
-  if (info !== undefined && info.etag === inode.version.etag) inode.info = info;
+  inode.info = info?.etag === inode.version.etag ? info : undefined;
   return inode.info;
 }
 

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isComplete } from '../cache/attribute-store.js';
 import { folderMarkerOf, folderOf } from '../cache/listing-entries.js';
 import { LIST_PAGE_KEYS } from '../constants.js';
 import type { WriteCondition } from '../s3/object-client.js';
@@ -25,8 +26,8 @@ export async function writeMarker(volume: Volume, directory: Inode, condition: W
   const key = prefixOf(volume, directory);
   const state = directory.directory;
   if (state === undefined || key === '' || directory.isBeginning) return;
-  const existing =
-    directory.info ?? (state.marker === false || condition.ifAbsent ? undefined : await headIfPresent(volume, key));
+  const none = state.marker === false || condition.ifAbsent;
+  const existing = isComplete(directory.info) ? directory.info : none ? undefined : await headIfPresent(volume, key);
   const headers = { contentType: DIRECTORY_CONTENT_TYPE, ...existing?.headers };
   const metadata = encodeAttributes(directory.attributes, existing?.metadata);
   const encryption = keptEncryption(existing);

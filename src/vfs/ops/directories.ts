@@ -13,6 +13,7 @@ import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { adoptEntry } from '../versions.js';
 import { keyOf, keyOfNew, partIn, prefixOf, type Volume } from '../volume.js';
+import { flushNames } from '../write-back/flushing.js';
 import { mkdirHere, rmdirHere } from '../write-back/local-directories.js';
 import { newAttributes, parentForNew } from './new-names.js';
 
@@ -113,8 +114,9 @@ function inodeOf(volume: Volume, directory: Inode, entry: ReaderEntry, askedAt: 
 /** fsync(2) of a directory: the names that were made, renamed or removed in it. */
 export async function fsyncdir(volume: Volume, fh: number): Promise<number> {
   const { inode } = volume.handles.directory(fh);
-  if (volume.options.fsync === 's3') await volume.writeBack?.flushNames(inode);
-  else await volume.writeBack?.sync.run();
+  const { writeBack } = volume;
+  if (writeBack === undefined) return 0;
+  await (volume.options.fsync === 's3' ? flushNames(writeBack, inode) : writeBack.sync.run());
   return 0;
 }
 

@@ -2,6 +2,7 @@
  * OPEN, CREATE, FLUSH, RELEASE, FSYNC: the life of a file handle. Opening makes sure which version is opened
  * (close-to-open); closing a file that was written brings it to the store and answers with the outcome.
  */
+import { isComplete } from '../../cache/attribute-store.js';
 import { LOOKUP_SERIES, LOOKUP_SERIES_MS } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { CreateReply, OpenReply, RequestContext } from '../../fuse/operations.js';
@@ -60,7 +61,7 @@ export function openReply(volume: Volume, inode: Inode, flags: number): OpenRepl
 /** What this mount is writing is newer than anything the store could say; a file without a name has no other version. */
 function needsRevalidation(volume: Volume, inode: Inode): boolean {
   if (inode.staged !== undefined || inode.dirty || inode.parent === undefined) return false;
-  const asked = inode.info === undefined ? Number.NEGATIVE_INFINITY : inode.checkedAt;
+  const asked = isComplete(inode.info) ? inode.checkedAt : Number.NEGATIVE_INFINITY;
   return ageOf(volume, asked) >= volume.options.openTtlMs;
 }
 
@@ -148,7 +149,7 @@ async function revalidateByHead(volume: Volume, inode: Inode, askedAt: number, s
 
 async function revalidateByGet(volume: Volume, inode: Inode, askedAt: number, signal: AbortSignal): Promise<void> {
   const known = inode.version;
-  const cached = known !== undefined && inode.info !== undefined && firstBytesCached(volume, inode);
+  const cached = known !== undefined && isComplete(inode.info) && firstBytesCached(volume, inode);
   try {
     const { info, file } = await volume.cache.probe(keyOf(volume, inode), cached ? known.etag : undefined, signal);
     volume.attributes.put(info.key, info);

@@ -6,6 +6,7 @@ import type { Inode } from '../inode.js';
 import { stage, touch } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { cachedOf, type Volume } from '../volume.js';
+import { makeRoom } from '../write-back/flushing.js';
 import { clearSuidgid } from './files.js';
 import { isGone } from './nodes.js';
 
@@ -62,7 +63,8 @@ export function write(
   if (writeBack === undefined) return put();
   const again = async (error: unknown): Promise<number> => {
     // What has been closed goes first; only when that makes no room the program is told.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !(await writeBack.makeRoom(data.length))) throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !(await makeRoom(writeBack, volume.staging, data.length)))
+      throw error;
     return put();
   };
   try {

@@ -303,44 +303,6 @@ export class WriteBack {
     await this.queue.urge(inode);
   }
 
-  /** The names that were made, renamed or removed in a directory. */
-  async flushNames(directory: Inode): Promise<void> {
-    const isHere = ({ directory: at }: LeftName): boolean => at === directory;
-    const waiting = [...this.queue.items()].filter(
-      (inode) => inode.parent === directory || inode === directory || inode.leftNames.some(isHere),
-    );
-    const outcomes = await Promise.allSettled(waiting.map((inode) => this.queue.urge(inode)));
-    await this.removals.flush((removal) => removal.names.some(isHere));
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  }
-
-  /** The same for everything at or below an inode. Rejects with the first failure. */
-  async flushBelow(top: Inode): Promise<void> {
-    const isBelow = (inode: Inode | undefined): boolean => {
-      for (let at = inode; at !== undefined; at = at.parent ?? at.orphanOf) if (at === top) return true;
-      return false;
-    };
-    const waiting = [...this.queue.items()].filter(
-      (inode) => isBelow(inode) || inode.leftNames.some(({ directory }) => isBelow(directory)),
-    );
-    const outcomes = await Promise.allSettled(waiting.map((inode) => this.queue.urge(inode)));
-    await this.removals.flush(({ names }) => names.some(({ directory }) => isBelow(directory)));
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  }
-
-  /** Brings over what takes the most room here until so many bytes are free. False: there is nothing more that helps. */
-  async makeRoom(bytes: number): Promise<boolean> {
-    const { staging } = this.#volume;
-    const used = staging.used;
-    const weight = ({ staged }: Inode): number => staged?.layout.stagedBytes ?? 0;
-    const waiting = [...this.queue.items()].filter((inode) => weight(inode) > 0).sort((a, b) => weight(b) - weight(a));
-    for (const inode of waiting) {
-      await this.queue.urge(inode).catch(() => undefined);
-      if (staging.limit - staging.used >= bytes && staging.used < used) return true;
-    }
-    return false;
-  }
-
   /** Tries everything that waits once. What could not be brought over stays. */
   async flushAll(): Promise<void> {
     do {
