@@ -337,13 +337,14 @@ t.test('somebody else writes the file meanwhile: theirs stays, ours is beside it
 
 t.test('an upload whose answer was lost with the daemon is no conflict', async (t) => {
   await withWriteBack(t, async (volume) => {
-    await volume.write('a', 'one');
+    const body = 'one'.repeat(20_000);
+    await volume.write('a', body);
     const journal = join(volume.directory, 'state', 'journal');
     const before = readFileSync(journal);
     const staged = readdirSync(join(volume.directory, 'state', 'staged'))[0];
     const bytes = readFileSync(join(volume.directory, 'state', 'staged', staged));
     await volume.fs.flushAll();
-    t.equal(volume.body('a'), 'one');
+    t.equal(volume.body('a'), body);
     await volume.fs.close();
     // As it was before the answer came.
     writeFileSync(journal, before);

@@ -167,7 +167,9 @@ function recoverFile(volume: Volume, writeBack: WriteBack, found: Found<FileReco
   let staged: StagedFile | undefined;
   if (record.staged !== undefined) {
     try {
-      staged = StagedFile.reopen(stagedPath(volume, record.staged.file), record.staged.layout, volume.staging);
+      const { file, layout, inline } = record.staged;
+      const bytes = inline === undefined ? undefined : Buffer.from(inline, 'base64');
+      staged = StagedFile.reopen(stagedPath(volume, file), layout, volume.staging, bytes);
     } catch (error) {
       volume.logger.error({ err: error, path: record.path.join('/') }, 'the bytes of a file that waits are gone');
       setAside(volume, writeBack, id, record);
@@ -224,7 +226,9 @@ function setAside(volume: Volume, writeBack: WriteBack, id: number, record: Pend
 
 /** Bytes that no close or fsync has acknowledged. They are kept where the journal was damaged: it may have named them. */
 function dropUnclosed(volume: Volume, files: ReadonlyArray<Found<FileRecord>>, isDamaged: boolean): void {
-  const named = new Set(files.map(({ record }) => record.staged?.file));
+  const named = new Set(
+    files.map(({ record: { staged } }) => (staged?.inline === undefined ? staged?.file : undefined)),
+  );
   const directory = join(volume.options.stateDirectory, 'staged');
   for (const file of readdirSync(directory)) {
     if (named.has(file)) continue;

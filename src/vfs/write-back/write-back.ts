@@ -9,7 +9,14 @@
  */
 
 import type { ListedVersion } from '../../cache/attribute-store.js';
-import { DELETE_BATCH_KEYS, MAX_PENDING, PARALLEL_FLUSHES, STATE_SYNC_MS, UPLOAD_LINGER_MS } from '../../constants.js';
+import {
+  DELETE_BATCH_KEYS,
+  MAX_PENDING,
+  PARALLEL_FLUSHES,
+  PARALLEL_FLUSHES_WHILE_BUSY,
+  STATE_SYNC_MS,
+  UPLOAD_LINGER_MS,
+} from '../../constants.js';
 import { isS3Error, type S3ErrorKind } from '../../s3/s3-error.js';
 import { FlushQueue } from '../../writeback/flush-queue.js';
 import type { Journal } from '../../writeback/journal.js';
@@ -62,6 +69,7 @@ export class WriteBack {
       unlock: (inodes) => unlockCircle(volume, this, inodes),
       passes: (error) => !isS3Error(error) || passing.has(error.kind),
       parallel: PARALLEL_FLUSHES,
+      parallelWhileBusy: PARALLEL_FLUSHES_WHILE_BUSY,
       lingerMs: UPLOAD_LINGER_MS,
     });
     this.removals = new Removals(volume, {
@@ -121,9 +129,10 @@ export class WriteBack {
   }
 
   #watch(inode: Inode, staged: StagedFile): void {
-    this.sync.add(staged);
+    if (staged.inline === undefined) this.sync.add(staged);
+    // What the journal has of a small file is not changed by what is written later.
     staged.onShrink ??= () => {
-      if (inode.journalId !== undefined && inode.staged !== undefined) this.note(inode);
+      if (staged.inline === undefined && inode.journalId !== undefined && inode.staged !== undefined) this.note(inode);
     };
   }
 
