@@ -94,6 +94,7 @@ export async function send(
         source,
         read: (start, end) => readBytes(volume, inode, staged, start, end),
         stillWanted: target.stillWanted,
+        account: volume.writeBack?.accountOf(target.key),
       },
       { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
     ),

@@ -374,6 +374,38 @@ t.test('a partly written large object after a restart: only what was written is 
   });
 });
 
+t.test('an upload that the daemon did not end is aborted by the next', async (t) => {
+  for (const method of ['createUpload', 'uploadPart', 'completeUpload'] as const) {
+    await withWriteBack(t, async (volume) => {
+      await volume.write('a', Buffer.alloc(20 * MiB, 'a'));
+      // The daemon is gone in the middle: nothing that it does from here on counts.
+      const journal = join(volume.directory, 'state', 'journal');
+      let frozen: Buffer | undefined;
+      const never = new Promise<never>(() => undefined);
+      volume.client.add({
+        method,
+        times: 1,
+        action: {
+          kind: 'call',
+          before: () => {
+            frozen = readFileSync(journal);
+            return never;
+          },
+        },
+      });
+      void volume.fs.flushAll();
+      while (frozen === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+      if (method !== 'createUpload') t.equal((await volume.memory.listUploads('')).length, 1);
+      writeFileSync(journal, frozen);
+      volume.client.clear();
+      await volume.mount({ writeBack: true });
+      t.same(await volume.memory.listUploads(''), []);
+      await volume.fs.flushAll();
+      t.equal(volume.memory.objects.get('a')?.body.length, 20 * MiB);
+    });
+  }
+});
+
 t.test('attributes, links and special nodes wait too', async (t) => {
   await withWriteBack(t, async (volume) => {
     await volume.put('a', 'x');

@@ -67,7 +67,10 @@ export interface RemovalRecord {
 export interface UploadRecord {
   readonly kind: 'upload';
   readonly key: string;
-  readonly uploadId: string;
+  /** Absent: it was about to begin. */
+  readonly uploadId?: string;
+  /** When that was noted (ms since 1970). */
+  readonly at: number;
 }
 
 /** Up to which frame staged files are known to be on the disk, whatever happens to the machine. */

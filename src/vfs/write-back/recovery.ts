@@ -55,13 +55,7 @@ export async function recover(volume: Volume, writeBack: WriteBack): Promise<voi
   // Names that are there again stand over those that were left.
   for (const inode of writeBack.queue.items()) inode.parent?.directory?.overlay.set(inode.name, inode);
   dropUnclosed(volume, files, journal.wasDamaged);
-  for (const { id, record } of uploads) {
-    await volume.client.abortUpload(record.key, record.uploadId).then(
-      () => writeBack.alsoAppend([id, undefined]),
-      (error) =>
-        volume.logger.warn({ err: error, key: record.key }, 'an upload of an earlier daemon could not be aborted'),
-    );
-  }
+  for (const { id, record } of uploads) await abortLeft(volume, writeBack, id, record);
   writeBack.done();
   const counts = { files: files.length, directories: directories.length, removals: removals.length };
   if (files.length + directories.length + removals.length > 0)
@@ -196,6 +190,23 @@ function recoverFile(volume: Volume, writeBack: WriteBack, found: Found<FileReco
     );
   parent.directory?.overlay.set(name, inode);
   writeBack.takeUp(inode, id);
+}
+
+/** Clocks of this machine and the server may differ so much where only the time tells an upload of ours (ms). */
+const CLOCKS_MS = 60_000;
+
+/** An upload that an earlier daemon began and did not end. One that cannot be aborted is tried again at the next start. */
+async function abortLeft(volume: Volume, writeBack: WriteBack, id: number, record: UploadRecord): Promise<void> {
+  const { client, logger } = volume;
+  const { key, uploadId, at } = record;
+  try {
+    const begun = uploadId === undefined ? await client.listUploads(key) : [{ key, uploadId, initiated: at }];
+    for (const one of begun)
+      if (one.key === key && Math.abs(one.initiated - at) < CLOCKS_MS) await client.abortUpload(key, one.uploadId);
+    writeBack.alsoAppend([id, undefined]);
+  } catch (error) {
+    logger.warn({ err: error, key }, 'an upload of an earlier daemon could not be aborted');
+  }
 }
 
 function quarantine(volume: Volume): string {
