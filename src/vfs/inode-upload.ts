@@ -3,6 +3,7 @@
  * the store has it. When and under which conditions is decided in commit.ts.
  */
 import { isComplete, type KnownObject } from '../cache/attribute-store.js';
+import type { CachedFile, Source } from '../cache/block-cache.js';
 import { PARALLEL_PARTS } from '../constants.js';
 import { errno } from '../errno.js';
 import type { ObjectHeaders, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
@@ -149,9 +150,14 @@ export function restamp(volume: Volume, inode: Inode, key: string, reply: WriteR
   volume.writeBack?.landed(inode, key, before);
 }
 
+/** A small file that holds only a part of the object is not worth a file of the cache. */
+async function adopt(volume: Volume, staged: StagedFile, source: Source, size: number): Promise<CachedFile> {
+  if (staged.inline !== undefined) return volume.cache.acquire(source, size);
+  return volume.cache.adopt(staged.path, source, size, staged.layout.inStagedFile().extents);
+}
+
 /** Nothing was written since the upload began: the staged file becomes cached content. */
 export async function settleStaged(volume: Volume, inode: Inode, staged: StagedFile, info: KnownObject): Promise<void> {
-  const valid = staged.layout.inStagedFile().extents;
   inode.staged = undefined;
   inode.dirty = inode.storedKey !== undefined || inode.attributesChanged;
   // Before the staged file goes: nothing may name it any more.
@@ -160,11 +166,11 @@ export async function settleStaged(volume: Volume, inode: Inode, staged: StagedF
   const key = keyOf(volume, inode);
   try {
     const source = { key, etag: info.etag };
-    const { inline } = staged;
+    const inline = staged.isWhole ? staged.inline : undefined;
     const file =
       inline === undefined
-        ? await volume.cache.adopt(staged.path, source, info.size, valid)
-        : await volume.cache.keep(source, info.size, Buffer.concat([inline], info.size), staged.isWhole);
+        ? await adopt(volume, staged, source, info.size)
+        : volume.cache.keep(source, Buffer.concat([inline], info.size));
     if (inode.handles > 0 && inode.cached === undefined && inode.version?.etag === info.etag)
       holdCached(volume, inode, file);
     else volume.cache.release(file);
