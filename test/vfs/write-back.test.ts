@@ -374,6 +374,18 @@ t.test('a partly written large object after a restart: only what was written is 
   });
 });
 
+t.test('a copy inside the store is there when it is closed: the journal cannot hold it', async (t) => {
+  await withWriteBack(t, async (volume) => {
+    await volume.put('a', 'copied');
+    const from = await volume.open('a');
+    const to = await volume.create('b');
+    t.equal(await ok(volume.fs.copyFileRange?.(ctx, { ...from, offset: 0 }, { ...to, offset: 0 }, 6)), 6);
+    await volume.closeFile(to);
+    t.equal(volume.body('b'), 'copied');
+    await volume.closeFile(from);
+  });
+});
+
 t.test('an upload that the daemon did not end is aborted by the next', async (t) => {
   for (const method of ['createUpload', 'uploadPart', 'completeUpload'] as const) {
     await withWriteBack(t, async (volume) => {

@@ -15,6 +15,7 @@ import { entryReply } from '../reply.js';
 import { forgetName, resolve, startListing } from '../resolve.js';
 import { stage } from '../staging.js';
 import { FsError, toErrno } from '../to-errno.js';
+import { untilAborted } from '../until-aborted.js';
 import { adoptFile } from '../versions.js';
 import { ageOf, cachedOf, dropCached, holdCached, keyOf, type Volume } from '../volume.js';
 import { makeFile, mayBeMade } from './new-names.js';
@@ -84,15 +85,6 @@ async function revalidate(volume: Volume, inode: Inode, writes: boolean, signal:
   } finally {
     if (inode.revalidation === own) inode.revalidation = undefined;
   }
-}
-
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
 
 /**
@@ -231,11 +223,13 @@ export async function flush(volume: Volume, fh: number): Promise<number> {
   return keepHere(volume, inode) ? takeFailure(inode) : bringToStore(volume, inode);
 }
 
-export async function fsync(volume: Volume, fh: number): Promise<number> {
+export async function fsync(volume: Volume, ctx: RequestContext, fh: number): Promise<number> {
   const { inode } = volume.handles.file(fh);
-  if (volume.options.fsync === 's3' || volume.writeBack === undefined || !keepHere(volume, inode))
-    return bringToStore(volume, inode);
-  await volume.writeBack.sync.run();
+  const { writeBack } = volume;
+  if (writeBack === undefined) return bringToStore(volume, inode);
+  // A program that is killed does not wait; what it wrote goes to the store all the same.
+  const onDisk = volume.options.fsync === 'disk' && keepHere(volume, inode);
+  await untilAborted(onDisk ? writeBack.sync.run() : writeBack.flush(inode), ctx.signal);
   return takeFailure(inode);
 }
 

@@ -5,6 +5,7 @@ import { readStaged } from '../content-reader.js';
 import type { Inode } from '../inode.js';
 import { stage, touch } from '../staging.js';
 import { FsError } from '../to-errno.js';
+import { untilAborted } from '../until-aborted.js';
 import { cachedOf, type Volume } from '../volume.js';
 import { makeRoom } from '../write-back/flushing.js';
 import { clearSuidgid } from './files.js';
@@ -45,6 +46,7 @@ async function explainGone<T>(inode: Inode, pieces: Promise<T>): Promise<T> {
 
 export function write(
   volume: Volume,
+  ctx: RequestContext,
   fh: number,
   offset: number,
   data: Uint8Array,
@@ -63,8 +65,8 @@ export function write(
   if (writeBack === undefined) return put();
   const again = async (error: unknown): Promise<number> => {
     // What has been closed goes first; only when that makes no room the program is told.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !(await makeRoom(writeBack, volume.staging, data.length)))
-      throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    if (!(await untilAborted(makeRoom(writeBack, volume.staging, data.length), ctx.signal))) throw error;
     return put();
   };
   try {

@@ -325,8 +325,10 @@ export class WriteBack {
 
   /** Brings an inode over now, and what has to go before it. Rejects with what failed. */
   async flush(inode: Inode): Promise<void> {
-    if (inode.journalId === undefined && !inode.dirty) return;
+    if (!inode.dirty || inode.orphanKey !== undefined) return;
     if (inode.journalId === undefined) this.note(inode);
+    // Also what no record can hold (ranges that are copies of other objects).
+    this.queue.add(inode);
     await this.queue.urge(inode);
   }
 
