@@ -5,6 +5,7 @@
  */
 import type { KnownObject } from '../cache/attribute-store.js';
 import { MAX_COPY_BYTES, PARALLEL_PARTS } from '../constants.js';
+import { crashPoint } from '../crash-point.js';
 import { errno } from '../errno.js';
 import type { ObjectHeaders, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
@@ -139,6 +140,7 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, co
     if (!isConflict(error) || conflicts === 'refuse') throw error;
     return keepConflictCopy(volume, inode, staged, attributes);
   }
+  crashPoint('upload-done');
   const info = noteWritten(volume, inode, key, attributes, reply, size);
   if (inode.parent !== undefined) setNameConfirmed(volume, inode.parent, inode.name, inode);
   if (staged.generation === generation) await settleStaged(volume, inode, staged, info);
@@ -223,6 +225,7 @@ async function settleStaged(volume: Volume, inode: Inode, staged: StagedFile, in
     await staged.remove();
   }
   staged.close();
+  crashPoint('upload-settled');
 }
 
 /** Somebody else's object stands where ours was to go: it stays, and ours is kept beside it. */
@@ -276,6 +279,7 @@ async function commitAttributes(volume: Volume, inode: Inode): Promise<void> {
     if (version === undefined || inode.info === undefined) throw new FsError(errno.ESTALE, inode.path);
     try {
       const reply = await copyOntoItself(volume, inode, key, attributes);
+      crashPoint('attributes-stored');
       volume.cache.store.aliasVersion({ key, etag: version.etag }, { key, etag: reply.etag }, version.size);
       noteWritten(volume, inode, key, attributes, reply, version.size);
       followCopies(inode, reply.etag);

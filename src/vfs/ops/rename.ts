@@ -4,6 +4,7 @@
  * it will go.
  */
 import { LIST_PAGE_KEYS, MAX_COPY_BYTES, PARALLEL_COPIES } from '../../constants.js';
+import { crashPoint } from '../../crash-point.js';
 import { errno } from '../../errno.js';
 import type { RequestContext } from '../../fuse/operations.js';
 import type { ListedObject, WriteCondition, WriteReply } from '../../s3/object-client.js';
@@ -107,6 +108,7 @@ async function moveFile(volume: Volume, move: Move, key: string): Promise<number
   const oldName = inode.name;
   const isContent = isMarkerContent(inode);
   const reply = await copyFile(volume, move, oldKey, key);
+  crashPoint('copy-done');
   await keepDirectory(volume, from, oldName, oldKey);
   const { version } = inode;
   volume.cache.store.aliasVersion({ key: oldKey, etag: version.etag }, { key, etag: reply.etag }, version.size);
@@ -117,6 +119,7 @@ async function moveFile(volume: Volume, move: Move, key: string): Promise<number
   try {
     if (isContent) await writeMarker(volume, from);
     else await volume.client.delete(oldKey);
+    crashPoint('old-key-deleted');
   } catch (error) {
     from.directory?.overlay.revert(oldName, sequence);
     throw error;
@@ -240,6 +243,7 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
   return frozen(inode, async () => {
     const oldName = inode.name;
     const copied = await copyBelow(volume, oldPrefix, newPrefix);
+    crashPoint('directory-copied');
     await keepDirectory(volume, from, oldName, oldPrefix);
     const { text } = inode.part;
     volume.inodes.move(inode, to, name, { from: oldPrefix, to: newPrefix });
@@ -253,6 +257,7 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
       volume,
       [...copied.values()].map((copy) => copy.oldKey),
     );
+    crashPoint('directory-moved');
     setNameConfirmed(volume, from, oldName, undefined);
     revealObject(volume, from, oldName, inode);
     if (inode.directory !== undefined) inode.directory.shadows = false;
@@ -314,6 +319,7 @@ async function copyObject(volume: Volume, object: ListedObject, key: string): Pr
     volume.attributes.putWritten(key, { ...known, etag, lastModified: date, date, versionId });
   }
   volume.cache.store.aliasVersion(source, { key, etag: reply.etag }, object.size);
+  crashPoint('child-copied');
   return reply;
 }
 
