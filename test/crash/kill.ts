@@ -2,7 +2,7 @@
  * One kill: mount, workloads, SIGKILL, the programs end, mount again on the same state and cache, look through the mount,
  * `pailfs umount`, look into the bucket. Every step has a limit; one that passes it is a failure like any other.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { abortMount, within } from '../mount/harness.js';
 import { readHistory } from './ack-log.js';
 import { checkStore, leftUploads } from './check-store.js';
@@ -25,6 +25,7 @@ export interface Outcome {
 const POINT_LIMIT_MS = 4_000;
 /** A kill that wants a request under way waits no longer for it. */
 const BUSY_LIMIT_MS = 500;
+const BEGIN_LIMIT_MS = 5_000;
 const PROGRAMS_END_MS = 15_000;
 const UMOUNT_LIMIT_MS = 60_000;
 const QUIET_MS = 10_000;
@@ -32,6 +33,13 @@ const QUIET_MS = 10_000;
 const CLOCK_SLACK_MS = 300;
 
 const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+/** Waits until every workload is at work: a loaded machine takes its time to start them. */
+async function begun(ground: Ground, plan: Plan): Promise<void> {
+  const logs = plan.workloads.map((name) => ground.logOf(name, plan.number));
+  for (const end = Date.now() + BEGIN_LIMIT_MS; Date.now() < end && !logs.every((log) => existsSync(log)); )
+    await sleep(5);
+}
 
 /** Waits until the daemon is gone, or kills it when its time has come. Answers whether its crash point was reached. */
 async function untilKilled(ground: Ground, daemon: CrashDaemon, plan: Plan): Promise<boolean> {
@@ -43,6 +51,7 @@ async function untilKilled(ground: Ground, daemon: CrashDaemon, plan: Plan): Pro
     daemon.kill();
     return reached;
   }
+  await begun(ground, plan);
   await sleep(kill.afterMs);
   if (kill.kind === 'time' && kill.busy)
     for (const end = Date.now() + BUSY_LIMIT_MS; Date.now() < end && ground.proxy.inFlight === 0; ) await sleep(1);

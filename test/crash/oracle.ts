@@ -129,7 +129,7 @@ class Judge {
     const rightOrAbsent = (side: string) => (one: string) => !this.there.has(side + one) || right(side)(one);
     // What stood under the new name, before it was replaced.
     const replaced = (one: string) => difference(this.before.get(path + one), this.there.get(path + one)) === undefined;
-    const oldIsWhole = moved.every(right(from)) && moved.every((one) => replaced(one) || rightOrAbsent(path)(one));
+    const oldIsWhole = moved.every(right(from)) && moved.every((one) => replaced(one) || right(path)(one));
     const newIsWhole = moved.every(right(path)) && moved.every(rightOrAbsent(from));
     const known = new Set([...moved.map((one) => from + one), ...moved.map((one) => path + one)]);
     const stray = [...subtree(this.there, from), ...subtree(this.there, path)].some((one) => !known.has(one));

@@ -8,7 +8,7 @@ export interface Plan {
   readonly seed: number;
   readonly workloads: readonly string[];
   /**
-   * `time`: this long (ms) after the workloads start; `busy`: from then on, when a request to S3 is under way. `point`: at a hit of a crash point. `drain`: in `pailfs umount`.
+   * `time`: this long (ms) after all workloads have begun; `busy`: from then on, when a request to S3 is under way. `point`: at a hit of a crash point. `drain`: in `pailfs umount`.
    */
   readonly kill:
     | { readonly kind: 'time'; readonly afterMs: number; readonly busy: boolean }
@@ -56,7 +56,7 @@ export function planOf(seed: number, number: number, all: readonly string[], wri
     { length: Math.min(SIDE_BY_SIDE, all.length) },
     () => left.splice(random.below(left.length), 1)[0],
   );
-  const afterMs = random.between(200, 1_800);
+  const afterMs = random.between(0, 1_500);
   if (writeBack === 'on' && random.chance(0.25)) {
     return { ...base, workloads, kill: { kind: 'drain', afterMs, drainMs: random.between(150, 700) } };
   }
