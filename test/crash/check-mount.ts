@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readHistory } from './ack-log.js';
-import { difference, judge, type WriteBack } from './oracle.js';
+import { difference, judge, unsettledBy, type WriteBack } from './oracle.js';
 import { checkGit, checkSqlite, isProgramsName } from './programs.js';
 import { readMirror, readTree, type Tree, writeMirror } from './tree.js';
 
@@ -37,7 +37,7 @@ export interface CheckAnswer {
   readonly problems: string[];
   readonly notes: string[];
   readonly seen: Seen[];
-  /** Paths from the mount point whose attributes may differ in S3 (oracle.ts, rule 2c). */
+  /** How the paths from the mount point begin whose attributes may differ in S3 (oracle.ts, rule 2c). */
   readonly unsettled: string[];
   /** Acknowledged operations that were checked. */
   readonly acknowledged: number;
@@ -93,8 +93,9 @@ function check({ mount, writeBack, workloads }: CheckRequest): CheckAnswer {
         const judgement = judge(base, history, there, writeBack);
         found.push(...judgement.problems);
         notes.push(...judgement.notes);
-        if (judgement.unsettled !== undefined) unsettled.push(`${name}/${judgement.unsettled}`);
       }
+      const loose = unsettledBy(history, writeBack);
+      if (loose !== undefined) unsettled.push(`${name}/${loose}`);
       writeMirror(mirror, there);
     }
     for (const path of there.keys())

@@ -46,7 +46,7 @@ async function checkDirectory(store: Store, keys: ReadonlySet<string>, one: Seen
   return exists ? undefined : { how: 'is a directory that no key in S3 lets exist', onlyAttributes: false };
 }
 
-/** `unsettled`: paths whose attributes may be others in S3, which is counted. */
+/** `unsettled`: how the paths begin whose attributes may be others in S3, which is counted. */
 export async function checkStore(
   store: Store,
   seen: readonly Seen[],
@@ -67,7 +67,7 @@ export async function checkStore(
       const one = seen[next++];
       const found = await (one.type === 'directory' ? checkDirectory(store, keys, one) : checkFile(store, one));
       if (found === undefined) continue;
-      if (found.onlyAttributes && unsettled.includes(one.path)) notes.push(OLD_ATTRIBUTES);
+      if (found.onlyAttributes && unsettled.some((path) => one.path.startsWith(path))) notes.push(OLD_ATTRIBUTES);
       else problems.push(`${one.path} ${found.how}`);
     }
   };

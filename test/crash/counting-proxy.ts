@@ -33,6 +33,7 @@ export class CountingProxy {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Requests that are not answered yet. */
   get inFlight(): number {
     return this.#inFlight;
   }
@@ -61,14 +62,20 @@ export class CountingProxy {
   #delay(): number {
     const { random } = this;
     if (!this.slow) return 0;
-    return random.chance(0.05) ? random.between(30, 100) : random.between(3, 15);
+    return random.chance(0.05) ? random.between(40, 120) : random.between(5, 25);
   }
 
   async #serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
     this.#inFlight++;
     this.total++;
+    let answered = false;
+    const end = () => {
+      if (!answered) this.#inFlight--;
+      answered = true;
+    };
+    res.once('finish', end);
     res.once('close', () => {
-      this.#inFlight--;
+      end();
       if (!res.writableFinished) this.cutOff++;
     });
     const ms = this.#delay();

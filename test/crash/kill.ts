@@ -13,8 +13,8 @@ import type { Plan } from './plan.js';
 export interface Outcome {
   readonly problems: string[];
   readonly notes: string[];
-  /** Requests to S3 that the death of the daemon cut off. */
-  readonly cutOff: number;
+  /** Requests to S3 that were not answered when the daemon died. */
+  readonly inFlight: number;
   /** The crash point was reached before the limit. */
   readonly reached: boolean;
   readonly acknowledged: number;
@@ -42,14 +42,19 @@ async function begun(ground: Ground, plan: Plan): Promise<void> {
 }
 
 /** Waits until the daemon is gone, or kills it when its time has come. Answers whether its crash point was reached. */
-async function untilKilled(ground: Ground, daemon: CrashDaemon, plan: Plan): Promise<boolean> {
+async function untilKilled(
+  ground: Ground,
+  daemon: CrashDaemon,
+  plan: Plan,
+): Promise<{ reached: boolean; inFlight: number }> {
   const { kill } = plan;
   if (kill.kind === 'point') {
     const end = Date.now() + POINT_LIMIT_MS;
     while (!daemon.isGone && Date.now() < end) await sleep(10);
     const reached = daemon.isGone;
+    const { inFlight } = ground.proxy;
     daemon.kill();
-    return reached;
+    return { reached, inFlight: reached ? 0 : inFlight };
   }
   await begun(ground, plan);
   await sleep(kill.afterMs);
@@ -61,8 +66,9 @@ async function untilKilled(ground: Ground, daemon: CrashDaemon, plan: Plan): Pro
     void umount(ground.place, UMOUNT_LIMIT_MS);
     await sleep(kill.drainMs);
   }
+  const { inFlight } = ground.proxy;
   daemon.kill();
-  return true;
+  return { reached: true, inFlight };
 }
 
 type Running = ReturnType<Ground['startWorkload']>;
@@ -125,11 +131,12 @@ export async function killOnce(ground: Ground, plan: Plan): Promise<Outcome> {
   if (first.isGone) throw new Error(`the mount ${how(await first.ended)}: ${first.log}`);
   const before = proxy.cutOff;
   const running = plan.workloads.map((name, i) => ground.startWorkload(name, plan.number, plan.seed + i));
-  const reached = await untilKilled(ground, first, plan);
+  const { reached, inFlight } = await untilKilled(ground, first, plan);
   await within(5_000, 'the death of the daemon', first.ended);
   const problems = await programsEnd(ground, plan, running, first.endedAt!);
   await proxy.quiet(QUIET_MS);
   const cutOff = proxy.cutOff - before;
+  // What the daemon ended by itself is only seen by the connections that break.
   proxy.slow = false;
   const second = await mountAgain(ground, plan);
   const seen = await ground.look(plan.number, plan.workloads);
@@ -144,5 +151,5 @@ export async function killOnce(ground: Ground, plan: Plan): Promise<Outcome> {
     if (options.writeBack === 'off') notes.push('upload left');
     else problems.push(`a multipart upload of ${key} is left`);
   const files = seen.seen.filter(({ type }) => type === 'file').length;
-  return { problems, notes, cutOff, reached, acknowledged: seen.acknowledged, files };
+  return { problems, notes, inFlight: Math.max(inFlight, cutOff), reached, acknowledged: seen.acknowledged, files };
 }

@@ -63,7 +63,7 @@ class Statistics {
   readonly killsAt = new Map<string, number>();
 
   add(plan: Plan, outcome: Outcome): void {
-    if (outcome.cutOff > 0) this.inFlight++;
+    if (outcome.inFlight > 0) this.inFlight++;
     if (plan.againMs !== undefined) this.again++;
     this.acknowledged += outcome.acknowledged;
     for (const note of outcome.notes) this.notes.set(note, (this.notes.get(note) ?? 0) + 1);
@@ -108,7 +108,7 @@ async function run(options: Options, statistics: Statistics): Promise<void> {
       isSpent ||= outcome.notes.includes(OLD_ATTRIBUTES);
       const late = outcome.reached ? '' : ' (not reached in time)';
       console.log(
-        `${problems.length === 0 ? 'ok    ' : 'FAILED'} ${number}: ${tellPlan(plan)}${late}: ${outcome.cutOff} requests in flight, ` +
+        `${problems.length === 0 ? 'ok    ' : 'FAILED'} ${number}: ${tellPlan(plan)}${late}: ${outcome.inFlight} requests in flight, ` +
           `${outcome.acknowledged} acknowledged, ${outcome.files} files (${seconds()} s)`,
       );
     } catch (error) {

@@ -26,8 +26,6 @@ export interface Judgement {
   readonly problems: string[];
   /** Allowed and worth counting: 'torn', 'both names'. */
   readonly notes: string[];
-  /** Rule 2c: the attributes of this path may be the old ones in the mount and the new ones in S3. */
-  readonly unsettled?: string;
 }
 
 function firstDifference(a: Buffer, b: Buffer): number {
@@ -70,7 +68,6 @@ export function isTorn(before: Entry | undefined, after: Entry | undefined, ther
 class Judge {
   readonly problems: string[] = [];
   readonly notes: string[] = [];
-  unsettled: string | undefined;
 
   constructor(
     readonly before: Tree,
@@ -158,6 +155,14 @@ function touchedBy(before: Tree, after: Tree, operation: Operation): Set<string>
   return new Set([before, after].flatMap((tree) => roots.flatMap((root) => subtree(tree, root))).concat(roots));
 }
 
+/** Rule 2c: paths that begin so may have old attributes in the mount and new ones in S3. */
+export function unsettledBy({ steps }: AckHistory, mode: WriteBack): string | undefined {
+  const last = steps.at(-1);
+  if (mode === 'on' || last === undefined || last.acknowledged !== undefined) return undefined;
+  const { op, path } = last.operation;
+  return ['chmod', 'utimes', 'unpack', 'clone', 'commit', 'transaction'].includes(op) ? path : undefined;
+}
+
 /** Compares what is there with what the history allows. */
 export function judge(base: Tree, { steps }: AckHistory, there: Tree, mode: WriteBack): Judgement {
   let before = base;
@@ -190,11 +195,6 @@ function judgeOpen(judgement: Judge, open: Operation, touched: ReadonlySet<strin
     case 'unpack':
     case 'remove-tree':
       judgement.each(open, touched);
-      break;
-    case 'chmod':
-    case 'utimes':
-      judgement.whole(open, touched);
-      if (judgement.mode === 'off') judgement.unsettled = open.path;
       break;
     default:
       judgement.whole(open, touched);

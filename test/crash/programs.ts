@@ -147,8 +147,8 @@ export function checkSqlite(directory: string, base: Tree, there: Tree, history:
     const name = ofDatabase(file);
     if (!history.steps.some(({ operation }) => operation.path === name))
       problems.push(...untouched(base, there, history, file));
-    const isKnown = base.has(name) || history.steps.some(({ operation }) => operation.path === name);
-    if (!isKnown) problems.push(`${file} was never a name`);
+    const isNamed = history.steps.some(({ operation }) => operation.path === name);
+    if (!base.has(name) && !base.has(file) && !isNamed) problems.push(`${file} was never a name`);
     if (there.has(file) && mayExist(history, name) === 'no') problems.push(`${file} is back`);
   }
   const names = new Set([...base.keys(), ...history.steps.map(({ operation }) => operation.path)]);

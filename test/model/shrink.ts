@@ -2,7 +2,7 @@
  * Delta debugging: the shortest program found within a time that still fails. Stages and operations are left out in ever
  * smaller groups; a group without which it still fails stays out. Another failure than the first counts too.
  */
-import { countOperations, type Stage } from './operations.js';
+import { countOperations, type ModelOperation, type Stage } from './operations.js';
 import type { Failure } from './run.js';
 
 export type Try = (stages: readonly Stage[]) => Promise<Failure | undefined>;
@@ -41,6 +41,17 @@ function cutBehind(stages: readonly Stage[], { stage, process, index }: Failure)
   return [...cut.slice(0, -1), { kind: 'work', lists }];
 }
 
+function operationOf(stages: readonly Stage[], { stage, process, index }: Piece): ModelOperation | undefined {
+  const one = stages[stage];
+  return one.kind === 'work' ? one.lists[process!][index!] : undefined;
+}
+
+type Property = (stages: readonly Stage[], piece: Piece) => string | undefined;
+
+const kindOf: Property = (stages, piece) => operationOf(stages, piece)?.op;
+const processOf: Property = (_, { process }) => process?.toString();
+const directoryOf: Property = (stages, piece) => operationOf(stages, piece)?.path?.split('/').slice(0, 2).join('/');
+
 export async function shrink(
   stages: readonly Stage[],
   failure: Failure,
@@ -57,15 +68,17 @@ export async function shrink(
     best = { stages: cutBehind(candidate, found), failure: found };
     return true;
   };
-  // One process alone, first: most failures need no company.
-  const { process } = failure;
-  if (process !== undefined) {
-    const alone = best.stages.map((one): Stage => {
-      return one.kind === 'work'
-        ? { kind: 'work', lists: one.lists.map((list, i) => (i === process ? list : [])) }
-        : one;
-    });
-    await fails(alone.map((one, i) => (i === 1 ? best.stages[1] : one)));
+  // All operations of a kind, all in a directory, all of a process: most failures need few of them.
+  for (const property of [directoryOf, kindOf, processOf]) {
+    const values = new Set(piecesOf(best.stages).map((piece) => property(best.stages, piece)));
+    for (const value of values)
+      if (value !== undefined && Date.now() < end)
+        await fails(
+          keep(
+            best.stages,
+            piecesOf(best.stages).filter((piece) => property(best.stages, piece) !== value),
+          ),
+        );
   }
   for (let groups = 2; Date.now() < end; ) {
     const pieces = piecesOf(best.stages);
