@@ -24,56 +24,16 @@ REGION=us-east-1
 # Seconds until a server that was started has to answer: radosgw makes seven pools first.
 READY_SECONDS=120
 
-say() { echo "s3-server: $*" >&2; }
-die() { say "$*"; exit 1; }
-
-usage() {
-  sed -n '2,/^set /{/^# \{0,1\}/s///p}' "$self" >&2
-  exit 2
-}
-
 action=${1:-}
 name=${2:-}
+source "$root/scripts/install.sh"
 case "$action" in up | down | install | program) ;; *) usage ;; esac
 case "$name" in embedded | minio | radosgw | seaweedfs | versitygw) ;; *) usage ;; esac
 
-if [ "$(id -u)" -eq 0 ]; then tools=/var/cache/pailfs-ci; else tools="${XDG_CACHE_HOME:-$HOME/.cache}/pailfs-ci"; fi
-tools="$tools/servers"
+tools="$installed/servers"
 base="${PAILFS_SERVER_DIR:-${TMPDIR:-/tmp}/pailfs-servers-$(id -u)}"
 place="$base/$name"
 data="$place/data"
-
-# Programs: installed once, outside the repository, in a directory that carries the version.
-
-apt_install() {
-  command -v apt-get >/dev/null || die "$name needs the Debian packages $*, and there is no apt-get here"
-  [ "$(id -u)" -eq 0 ] || die "$name needs the Debian packages $*; as root: apt-get install $*"
-  say "installing $*"
-  # Other programs of the machine may hold dpkg's lock for a while.
-  local quiet=(-qq -o DPkg::Lock::Timeout=120)
-  DEBIAN_FRONTEND=noninteractive apt-get "${quiet[@]}" install -y --no-install-recommends "$@" >&2 && return
-  apt-get "${quiet[@]}" update >&2
-  DEBIAN_FRONTEND=noninteractive apt-get "${quiet[@]}" install -y --no-install-recommends "$@" >&2
-}
-
-go_install() {
-  local module=$1 version=$2 place=$3
-  command -v go >/dev/null || die "$name is built with Go, which is not here (Debian: golang; at least the version its go.mod names)"
-  say "building $module@$version (minutes)"
-  mkdir -p "$place"
-  GOBIN="$place" CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -p=2" nice go install -trimpath -ldflags '-s -w' "$module@$version" >&2
-}
-
-pip_install() {
-  local package=$1 version=$2 place=$3
-  command -v python3 >/dev/null || apt_install python3
-  say "installing $package $version"
-  if ! python3 -m venv "$place" >&2; then
-    apt_install python3-venv
-    python3 -m venv --clear "$place" >&2
-  fi
-  "$place/bin/pip" install -q "$package==$version" >&2
-}
 
 # Prints the path of the program.
 program() {
@@ -108,16 +68,6 @@ program() {
   esac
   [ -e "$path" ] || die "$path is not there after its installation"
   echo "$path"
-}
-
-# One installation at a time; what is started later must not inherit the lock.
-installed_program() {
-  mkdir -p "$tools"
-  (
-    exec 9>"$tools/.lock"
-    flock -w 1200 9 || die "another installation did not end"
-    program 9>&-
-  )
 }
 
 # Processes: each leads a session of its own, and is known by number and start time, so that a number that came round
@@ -278,7 +228,7 @@ lacks() {
 up() {
   local path port bucket begun=$SECONDS
   [ -d "$root/node_modules" ] || node -e 'import("./scripts/set-up.js").then((m) => process.exit(m.installDependencies() ? 0 : 1))' >&2
-  path=$(installed_program)
+  path=$(program_installed_in "$tools")
   bucket="test-$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')"
   if runs; then
     say "$name runs already; a new bucket there"
@@ -310,6 +260,6 @@ ENVIRONMENT
 case "$action" in
   up) export AWS_ACCESS_KEY_ID=$ACCESS_KEY AWS_SECRET_ACCESS_KEY=$SECRET_KEY AWS_REGION=$REGION && up ;;
   down) PAILFS_SERVER_DIR="$base" down ;;
-  install) installed_program >/dev/null ;;
-  program) installed_program ;;
+  install) program_installed_in "$tools" >/dev/null ;;
+  program) program_installed_in "$tools" ;;
 esac

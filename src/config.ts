@@ -68,9 +68,6 @@ function chosen(name: OptionName, sources: readonly Source[], cwd: string): stri
 const unreadableClasses: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
 
 function refuseWhatIsNotThere(settings: Settings): void {
-  if (settings.writeBack === 'on') {
-    throw new UsageError('write-back=on does not exist yet: leave it off, so that close() waits for the upload');
-  }
   if (settings.sseC !== undefined && settings.sseCKey === undefined) throw new UsageError('sse-c needs sse-c-key');
   if (settings.sseCKey !== undefined && settings.sse !== undefined) {
     throw new UsageError('sse and sse-c-key exclude each other: an object has one encryption');

@@ -84,6 +84,15 @@ export const MAX_INODE_ORIGINS = 100_000;
 /** Keys of one ListObjectsV2 page and of one DeleteObjects request. */
 export const LIST_PAGE_KEYS = 1000;
 export const DELETE_BATCH_KEYS = 1000;
+/** What was closed rests so long before its upload, what was removed before its deletion (ms). */
+export const UPLOAD_LINGER_MS = 1_000;
+export const REMOVAL_LINGER_MS = 1_000;
+/** Things brought to the store side by side. */
+export const PARALLEL_FLUSHES = 32;
+/** Past so many that wait, who makes more waits too. */
+export const MAX_PENDING = 50_000;
+/** What waits is synced to this machine's disk so often (ms). */
+export const STATE_SYNC_MS = 5_000;
 /** User metadata of one object, names plus values (bytes). */
 export const MAX_METADATA_BYTES = 2 * KiB;
 

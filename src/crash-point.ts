@@ -19,10 +19,12 @@ export const crashPoints = [
   // The rename of a file: the old key is still there; it is gone.
   'copy-done',
   'old-key-deleted',
-  // The rename of a directory: one key is copied, all are, all old ones are gone.
+  // The rename of a directory: one key is copied, all are, the old ones are gone or are known to go.
   'child-copied',
   'directory-copied',
   'directory-moved',
+  // With --write-back=on: this machine knows of a change, the program does not.
+  'journal-appended',
 ] as const;
 
 export type CrashPoint = (typeof crashPoints)[number];

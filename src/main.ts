@@ -132,6 +132,8 @@ function filesystemOf(
     directoryMode: settings.dirMode & ~settings.umask,
     storageClass: settings.storageClass,
     canList: bucket.probe.canList,
+    writeBack: settings.writeBack === 'on',
+    fsync: settings.fsync,
     host: hostname(),
     stateDirectory: at.state,
     stagingBytes: settings.stagingSize ?? halfOfFree(at.state),

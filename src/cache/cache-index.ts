@@ -24,6 +24,7 @@ import {
 import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
+import { bootId } from '../boot-id.js';
 import type { Logger } from '../log.js';
 import type { BlockRecord } from './content.js';
 import { IndexTable } from './index-table.js';
@@ -129,16 +130,6 @@ export class CacheIndex {
     } catch (error) {
       this.#onError(error);
     }
-  }
-}
-
-/** Differs from one start of the machine to the next. */
-function bootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
-  } catch {
-    // Not Linux: an index that was not closed in order is then trusted as far as LMDB does.
-    return '';
   }
 }
 

@@ -148,6 +148,13 @@ export const optionTable = {
     default: 'off',
     describe: 'off: close() waits for the upload',
   },
+  fsync: {
+    type: 'choice',
+    group: 'Transfer',
+    choices: ['s3', 'disk'],
+    default: 's3',
+    describe: 'what fsync() waits for',
+  },
   'staging-size': {
     type: 'size',
     group: 'Transfer',

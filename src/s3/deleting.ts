@@ -7,7 +7,7 @@ import { DELETE_BATCH_KEYS } from '../constants.js';
 import { type DeleteErrorEntry, parseDeleteResult, parseError } from './answers.js';
 import { kindOf, remedyOf, statusOfCode } from './error-mapping.js';
 import { addQuotes } from './etag.js';
-import type { CallOptions, DeleteFailure } from './object-client.js';
+import type { CallOptions, DeleteFailure, DeleteTarget } from './object-client.js';
 import { parseDocument } from './reading.js';
 import { AttemptFailure, type RequestSender, type S3Request } from './request-sender.js';
 import { isS3Error, S3Error } from './s3-error.js';
@@ -30,9 +30,17 @@ export async function deleteObject(
   }
 }
 
-function deleteBody(keys: readonly string[]): Uint8Array {
+interface Target {
+  readonly key: string;
+  readonly ifMatch?: string;
+}
+
+function deleteBody(targets: readonly Target[]): Uint8Array {
   let xml = '<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>';
-  for (const key of keys) xml += `<Object><Key>${escapeXml(key)}</Key></Object>`;
+  for (const { key, ifMatch } of targets) {
+    const etag = ifMatch === undefined ? '' : `<ETag>${escapeXml(addQuotes(ifMatch))}</ETag>`;
+    xml += `<Object><Key>${escapeXml(key)}</Key>${etag}</Object>`;
+  }
   return Buffer.from(`${xml}</Delete>`);
 }
 
@@ -46,11 +54,11 @@ function failureOf(entry: DeleteErrorEntry): DeleteFailure {
 /** One batch; keys whose own errors pass with time are asked again. */
 async function deleteBatch(
   sender: RequestSender,
-  keys: readonly string[],
+  targets: readonly Target[],
   signal: AbortSignal | undefined,
 ): Promise<DeleteFailure[]> {
   const operation = 'DeleteObjects';
-  let pending = keys;
+  let pending = targets;
   let lasting: DeleteFailure[] = [];
   let passing: DeleteFailure[] = [];
   const attempt = async () => {
@@ -67,7 +75,8 @@ async function deleteBatch(
     passing = failures.filter(passes);
     lasting = [...lasting, ...failures.filter((failure) => !passes(failure))];
     if (passing.length === 0) return;
-    pending = passing.map((failure) => failure.key);
+    const again = new Set(passing.map((failure) => failure.key));
+    pending = targets.filter(({ key }) => again.has(key));
     throw new AttemptFailure(passing[0].error, 'wait');
   };
   try {
@@ -77,40 +86,42 @@ async function deleteBatch(
     if (!isS3Error(error) || error.kind === 'Aborted') throw error;
     // The whole batch failed, or the last keys kept failing: each remaining key failed of it.
     const own = new Map(passing.map((failure) => [failure.key, failure.error]));
-    return [...lasting, ...pending.map((key) => ({ key, error: own.get(key) ?? error }))];
+    return [...lasting, ...pending.map(({ key }) => ({ key, error: own.get(key) ?? error }))];
   }
 }
 
 async function deleteSingly(
   sender: RequestSender,
-  keys: readonly string[],
+  targets: readonly Target[],
   signal: AbortSignal | undefined,
 ): Promise<DeleteFailure[]> {
   const failures: DeleteFailure[] = [];
   let next = 0;
   const worker = async () => {
-    while (next < keys.length) {
-      const key = keys[next++];
+    while (next < targets.length) {
+      const { key, ifMatch } = targets[next++];
       try {
-        await deleteObject(sender, key, { signal });
+        await deleteObject(sender, key, { signal, ifMatch });
       } catch (error) {
         if (!isS3Error(error) || error.kind === 'Aborted') throw error;
+        if (error.kind === 'NotFound') continue;
         failures.push({ key, error });
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(8, keys.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(8, targets.length) }, worker));
   return failures;
 }
 
 export async function deleteObjects(
   sender: RequestSender,
-  keys: readonly string[],
+  wanted: readonly DeleteTarget[],
   options: CallOptions = {},
 ): Promise<DeleteFailure[]> {
   const { signal } = options;
-  const writable = keys.filter(isXmlWritable);
-  const singles = keys.filter((key) => !isXmlWritable(key));
+  const targets = wanted.map((target) => (typeof target === 'string' ? { key: target } : target));
+  const writable = targets.filter(({ key }) => isXmlWritable(key));
+  const singles = targets.filter(({ key }) => !isXmlWritable(key));
   const failures = await deleteSingly(sender, singles, signal);
   for (let at = 0; at < writable.length; at += DELETE_BATCH_KEYS) {
     failures.push(...(await deleteBatch(sender, writable.slice(at, at + DELETE_BATCH_KEYS), signal)));

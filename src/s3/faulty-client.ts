@@ -156,8 +156,10 @@ export class FaultyClient implements api.ObjectClient {
     return this.#run('delete', key, () => this.inner.delete(key, options));
   }
 
-  deleteMany(keys: readonly string[], options?: api.CallOptions) {
-    return this.#run('deleteMany', keys[0] ?? '', () => this.inner.deleteMany(keys, options));
+  deleteMany(targets: readonly api.DeleteTarget[], options?: api.CallOptions) {
+    const [first] = targets;
+    const key = typeof first === 'object' ? first.key : (first ?? '');
+    return this.#run('deleteMany', key, () => this.inner.deleteMany(targets, options));
   }
 
   getTags(key: string, options?: api.CallOptions) {

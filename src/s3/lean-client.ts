@@ -13,6 +13,7 @@ import type {
   CopyOptions,
   CreateUploadOptions,
   DeleteFailure,
+  DeleteTarget,
   GetOptions,
   ListOptions,
   ListPage,
@@ -128,8 +129,8 @@ export class LeanClient implements ObjectClient {
     return deleteObject(this.sender, key, options);
   }
 
-  deleteMany(keys: readonly string[], options?: CallOptions): Promise<DeleteFailure[]> {
-    return deleteObjects(this.sender, keys, options);
+  deleteMany(targets: readonly DeleteTarget[], options?: CallOptions): Promise<DeleteFailure[]> {
+    return deleteObjects(this.sender, targets, options);
   }
 
   getTags(key: string, options?: CallOptions): Promise<Array<[string, string]>> {

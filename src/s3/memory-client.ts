@@ -11,11 +11,13 @@ import { type StoredAttributes, type StoredObject, storedAttributes } from './me
 import { MemoryUploads } from './memory-uploads.js';
 import type * as api from './object-client.js';
 import { pushAttributes } from './object-headers.js';
-import { S3Error, type S3ErrorKind } from './s3-error.js';
+import { isS3Error, S3Error, type S3ErrorKind } from './s3-error.js';
 
 export class MemoryClient implements api.ObjectClient {
   readonly objects = new Map<string, StoredObject>();
   readonly uploads: MemoryUploads;
+  /** Whether listings tell metadata, as MinIO's do; AWS's do not. */
+  listsMetadata = false;
   readonly #requests: Record<string, number> = {};
   #errors = 0;
   #received = 0;
@@ -142,9 +144,10 @@ export class MemoryClient implements api.ObjectClient {
       last = entry;
       if (cut >= 0) prefixes.push(entry);
       else {
-        const { etag, body, lastModified, headers } = this.objects.get(key)!;
+        const { etag, body, lastModified, headers, metadata } = this.objects.get(key)!;
         const storageClass = headers.storageClass ?? 'STANDARD';
-        objects.push({ key, etag, size: body.length, lastModified, storageClass });
+        const told = options.metadata && this.listsMetadata ? { metadata: { ...metadata } } : {};
+        objects.push({ key, etag, size: body.length, lastModified, storageClass, ...told });
       }
     }
     return { objects, prefixes, date: this.date() };
@@ -235,12 +238,22 @@ export class MemoryClient implements api.ObjectClient {
     this.#remove(key);
   }
 
-  async deleteMany(keys: readonly string[], options?: api.CallOptions): Promise<api.DeleteFailure[]> {
-    for (let at = 0; at < keys.length; at += 1000) {
+  async deleteMany(targets: readonly api.DeleteTarget[], options?: api.CallOptions): Promise<api.DeleteFailure[]> {
+    const failures: api.DeleteFailure[] = [];
+    for (let at = 0; at < targets.length; at += 1000) {
       await this.begin('DeleteObjects', undefined, options);
-      for (const key of keys.slice(at, at + 1000)) this.#remove(key);
+      for (const target of targets.slice(at, at + 1000)) {
+        const { key, ifMatch } = typeof target === 'string' ? { key: target } : target;
+        try {
+          if (ifMatch !== undefined) this.checkWrite('DeleteObjects', key, { ifMatch });
+          this.#remove(key);
+        } catch (error) {
+          if (!isS3Error(error)) throw error;
+          if (error.kind !== 'NotFound') failures.push({ key, error });
+        }
+      }
     }
-    return [];
+    return failures;
   }
 
   #remove(key: string): void {

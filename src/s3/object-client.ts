@@ -72,6 +72,11 @@ export interface ListedObject {
   /** Milliseconds since 1970. */
   readonly lastModified: number;
   readonly storageClass?: string;
+  /**
+   * All user metadata, as in ObjectInfo, where ListOptions.metadata asked for it and the server told it. Absent: nothing
+   * is known of it; an object without metadata has an empty record.
+   */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 export interface ListOptions extends CallOptions {
@@ -83,6 +88,8 @@ export interface ListOptions extends CallOptions {
   readonly token?: string;
   /** 1 to 1,000; the server may return fewer. */
   readonly maxKeys?: number;
+  /** Asks for user metadata too, which is no part of S3: where the server is not MinIO nothing else is sent. */
+  readonly metadata?: boolean;
 }
 
 export interface ListPage {
@@ -157,6 +164,9 @@ export interface CopyOptions extends CallOptions, WriteCondition {
   readonly replace?: WriteAttributes;
 }
 
+/** A key, or a key with the version that must stand there. */
+export type DeleteTarget = string | { readonly key: string; readonly ifMatch?: string };
+
 export interface DeleteFailure {
   readonly key: string;
   readonly error: S3Error;
@@ -209,8 +219,11 @@ export interface ObjectClient {
   copy(source: string, destination: string, options?: CopyOptions): Promise<WriteReply>;
   /** Succeeds also when the key is absent (unless ifMatch is given and the server honours it). */
   delete(key: string, options?: CallOptions & { ifMatch?: string }): Promise<void>;
-  /** DeleteObjects in batches; answers the keys that could not be deleted. */
-  deleteMany(keys: readonly string[], options?: CallOptions): Promise<DeleteFailure[]>;
+  /**
+   * DeleteObjects in batches; answers the keys that could not be deleted. What is named with an ETag is deleted only as
+   * that version, where the server honours it (else PreconditionFailed for its key).
+   */
+  deleteMany(targets: readonly DeleteTarget[], options?: CallOptions): Promise<DeleteFailure[]>;
   getTags(key: string, options?: CallOptions): Promise<Array<[string, string]>>;
   /** Requests sent so far by operation name (GetObject, PutObject, …), retries included. */
   readonly counters: RequestCounters;

@@ -126,7 +126,6 @@ function handleOperations(volume: Volume, guard: Guard): Pick<Operations, Handle
     readdir: (_ctx, _nodeid, fh, offset, sink) =>
       guard.status('readdir', () => directories.readdir(volume, fh, offset, sink)),
     releasedir: (_nodeid, fh) => guard.status('releasedir', () => directories.releasedir(volume, fh)),
-    // Every change of a name is in the store before it answers.
-    fsyncdir: () => 0,
+    fsyncdir: (_ctx, _nodeid, fh) => guard.status('fsyncdir', () => directories.fsyncdir(volume, fh)),
   };
 }

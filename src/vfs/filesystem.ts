@@ -2,7 +2,7 @@
  * The filesystem of one mount: opens its caches and tables, and tells how it is. What it does for the kernel is in
  * dispatch.ts and ops/.
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { AttributeStore } from '../cache/attribute-store.js';
 import { BlockCache, type CacheStatistics } from '../cache/block-cache.js';
@@ -11,23 +11,30 @@ import { CacheIndex } from '../cache/cache-index.js';
 import { ListingCache } from '../cache/listing-cache.js';
 import type { Clock } from '../clock.js';
 import { MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE } from '../constants.js';
-import { errnoName } from '../errno.js';
+import { errno, errnoName } from '../errno.js';
 import type { Operations } from '../fuse/operations.js';
 import type { Logger } from '../log.js';
 import type { ObjectClient } from '../s3/object-client.js';
 import type { Conflict } from '../writeback/conflict.js';
+import type { FlushState } from '../writeback/flush-queue.js';
+import { Journal } from '../writeback/journal.js';
 import { StagingSpace } from '../writeback/staging-space.js';
 import { commit } from './commit.js';
 import { operationsOf } from './dispatch.js';
 import { HandleTable } from './handle-table.js';
 import { Hydrator } from './hydrate.js';
+import type { Inode } from './inode.js';
 import { InodeLog } from './inode-log.js';
 import { InodeTable } from './inode-table.js';
 import { loadRootAttributes } from './marker.js';
 import { nameIn } from './name.js';
-import { toErrno } from './to-errno.js';
+import { resolve } from './resolve.js';
+import { FsError, toErrno } from './to-errno.js';
 import { directoryAttributes } from './versions.js';
 import type { Volume, VolumeOptions } from './volume.js';
+import { flushBelow } from './write-back/flushing.js';
+import { recover } from './write-back/recovery.js';
+import { WriteBack } from './write-back/write-back.js';
 
 export interface FilesystemOptions extends VolumeOptions {
   readonly client: ObjectClient;
@@ -45,6 +52,25 @@ export interface DirtyFile {
   readonly size: number;
   /** Why its last upload failed, if it did. */
   readonly failure?: string;
+  /** open: being written, and not in the journal yet. The others are where it stands in the queue. */
+  readonly state: 'open' | FlushState;
+  /** Since when it waits (ms since 1970). */
+  readonly since?: number;
+}
+
+/** What waits for the store behind the operations. */
+export interface WaitingStatus {
+  /** Things in the queue: files, directories and renames. */
+  readonly queued: number;
+  readonly running: number;
+  /** Objects that are to be deleted. */
+  readonly removals: number;
+  /** Why the last deletion failed, if it did. */
+  readonly removalFailure?: string;
+  /** The store does not answer: tries go on by themselves. */
+  readonly isAway: boolean;
+  /** What has waited longest. */
+  readonly oldest?: { readonly path: string; readonly since: number };
 }
 
 export interface FilesystemStatus {
@@ -57,12 +83,16 @@ export interface FilesystemStatus {
   /** Files with something that the store does not have yet. */
   readonly dirty: readonly DirtyFile[];
   readonly conflicts: readonly Conflict[];
+  /** undefined: with write-back off. */
+  readonly waiting: WaitingStatus | undefined;
   /** Bytes that wait for their upload, and how many may. */
   readonly staging: { readonly usedBytes: number; readonly limitBytes: number };
 }
 
 export interface Filesystem extends Operations {
   status(): FilesystemStatus;
+  /** Brings over what waits at or below a path (names from the root). Rejects with FsError or what a request failed with. */
+  sync(path: readonly string[]): Promise<void>;
   /** Uploads everything that is dirty. Answers what could not be, with the reason; it stays staged. */
   flushAll(): Promise<readonly DirtyFile[]>;
   /** After the last operation: ends transfers, saves the cache. Does not upload. */
@@ -95,16 +125,40 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       clock,
       nameIn,
       hydrate: (prefix, page) => hydrator.hydrate(volume, prefix, page),
+      isHidden: (key) => !key.endsWith('/') && volume.writeBack?.removalAt(key) !== undefined,
+      metadata: options.attributes !== 'listing',
     }),
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
+    writeBack: undefined,
     notifier: undefined,
     behind: new Set(),
   };
   const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic(), log) });
   await loadRootAttributes(volume);
+  await openWriteBack(volume);
   return makeFilesystem(volume, index);
+}
+
+/** What an earlier daemon left waiting is taken up in either mode; with write-back off it is brought over at once. */
+async function openWriteBack(volume: Volume): Promise<void> {
+  const { options, logger } = volume;
+  const path = join(options.stateDirectory, 'journal');
+  if (!options.writeBack && !existsSync(path)) return;
+  const identity = `${options.bucket}/${options.prefix}`;
+  const writeBack = new WriteBack(volume, Journal.open(path, identity, logger));
+  Object.assign(volume, { writeBack });
+  await recover(volume, writeBack);
+  if (options.writeBack) return;
+  await writeBack.flushAll();
+  if (writeBack.queue.size + writeBack.removals.size > 0) {
+    logger.warn('what an earlier daemon left cannot be uploaded now: this mount goes on with write-back');
+    return;
+  }
+  await writeBack.close();
+  rmSync(path);
+  Object.assign(volume, { writeBack: undefined });
 }
 
 function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
@@ -118,10 +172,17 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
       inodes: inodes.size,
       lookups: inodes.lookups,
       dirty: dirtyFiles(volume),
+      waiting: waitingStatus(volume),
       conflicts: volume.conflicts,
       staging: { usedBytes: volume.staging.used, limitBytes: volume.staging.limit },
     }),
+    async sync(path) {
+      const top = await inodeAt(volume, path);
+      if (volume.writeBack !== undefined) return flushBelow(volume.writeBack, top);
+      for (const inode of [...inodes.values()]) if (inode.dirty && isAtOrBelow(inode, top)) await commit(volume, inode);
+    },
     async flushAll() {
+      await volume.writeBack?.flushAll();
       for (const inode of [...inodes.values()]) {
         if (!inode.dirty) continue;
         await commit(volume, inode).catch((error) => {
@@ -132,6 +193,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
     },
     async close() {
       await Promise.all(volume.behind);
+      await volume.writeBack?.close();
       await volume.cache.close();
       await volume.cache.store.close();
       await index.close();
@@ -139,12 +201,41 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
   };
 }
 
+async function inodeAt(volume: Volume, path: readonly string[]): Promise<Inode> {
+  let at = volume.inodes.root;
+  for (const name of path) {
+    const next = await resolve(volume, at, name);
+    if (next === undefined) throw new FsError(errno.ENOENT, path.join('/'));
+    at = next;
+  }
+  return at;
+}
+
+function isAtOrBelow(inode: Inode, top: Inode): boolean {
+  for (let at: Inode | undefined = inode; at !== undefined; at = at.parent) if (at === top) return true;
+  return false;
+}
+
+function waitingStatus({ writeBack, logger }: Volume): WaitingStatus | undefined {
+  if (writeBack === undefined) return undefined;
+  const { queue, removals } = writeBack;
+  let oldest: WaitingStatus['oldest'];
+  for (const { path, waitsSince } of queue.items())
+    if (waitsSince !== undefined && waitsSince < (oldest?.since ?? Number.POSITIVE_INFINITY))
+      oldest = { path, since: waitsSince };
+  const failed = [...removals.values()].find(({ failure }) => failure !== undefined)?.failure;
+  const removalFailure = failed === undefined ? undefined : errnoName(toErrno(failed, logger, 'delete'));
+  const { running, size, isAway } = queue;
+  return { queued: size, running, removals: removals.size, removalFailure, isAway, oldest };
+}
+
 function dirtyFiles(volume: Volume): DirtyFile[] {
   const dirty: DirtyFile[] = [];
   for (const inode of volume.inodes.values()) {
     if (!inode.dirty) continue;
     const failure = inode.uploadFailure === 0 ? undefined : errnoName(inode.uploadFailure);
-    dirty.push({ path: inode.path, size: inode.currentSize, failure });
+    const state = volume.writeBack?.queue.stateOf(inode)?.state ?? 'open';
+    dirty.push({ path: inode.path, size: inode.currentSize, failure, state, since: inode.waitsSince });
   }
   return dirty;
 }

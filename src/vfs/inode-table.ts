@@ -123,6 +123,23 @@ export class InodeTable {
     if (from !== undefined && from !== parent) this.dropIfUnused(from);
   }
 
+  /** Two inodes change names. `keys`: those that the names of each stand for. */
+  exchange(a: Inode, b: Inode, keys: { readonly a: string; readonly b: string }): void {
+    const { parent, name } = a;
+    if (parent === undefined || b.parent === undefined) throw new Error('one of them has no name');
+    a.parent = b.parent;
+    a.name = b.name;
+    b.parent = parent;
+    b.name = name;
+    a.parent.directory?.children.set(a.name, a);
+    b.parent.directory?.children.set(b.name, b);
+    // By way of a key that no object has.
+    const between = `\0${randomUUID()}`;
+    this.#log.renamed(keys.a, between);
+    this.#log.renamed(keys.b, keys.a);
+    this.#log.renamed(between, keys.b);
+  }
+
   /** The file of a key is no more; `inode` may live on for those who hold it. */
   removed(inode: Inode, key: string): void {
     this.#log.removed(key, inode.handles > 0);
@@ -138,7 +155,7 @@ export class InodeTable {
   /** Removes an inode that nobody refers to: no kernel reference, handle, child or unsaved data. */
   dropIfUnused(inode: Inode): void {
     for (let at: Inode | undefined = inode; at !== undefined && at !== this.root; ) {
-      if (at.nlookup > 0 || at.handles > 0 || at.dirty || at.mutex.busy) return;
+      if (at.nlookup > 0 || at.handles > 0 || at.dirty || at.journalId !== undefined || at.mutex.busy) return;
       const { directory } = at;
       if (directory !== undefined && (directory.children.size > 0 || directory.overlay.hasUnconfirmed)) return;
       this.#byId.delete(at.nodeid);

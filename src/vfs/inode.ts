@@ -26,8 +26,21 @@ export interface InodeAttributes {
   xattrs: ReadonlyMap<string, Uint8Array>;
 }
 
+/** A name that is gone, and the change of its directory's overlay that says so. */
+export interface LeftName {
+  readonly directory: Inode;
+  readonly name: string;
+  readonly sequence: number;
+}
+
 /** What only a directory has. */
 export class DirectoryState {
+  /** Where its keys lie, when that is not where the name says (a rename not done in the store yet). */
+  storedPrefix: string | undefined;
+  /** Its marker is to be written. */
+  needsMarker = false;
+  /** False: made by this mount, and nothing of it is in the store yet. */
+  isStored = true;
   /** Inodes of children that are in the table, by name. */
   readonly children = new Map<string, Inode>();
   readonly overlay = new Overlay<Inode>();
@@ -88,8 +101,22 @@ export class Inode {
   staged: StagedFile | undefined;
   /** Files being written that have ranges copied from the present version of this one. */
   readonly copies = new Set<CopiedContent>();
-  /** Something the store does not have: bytes, or attributes that go with the next upload. */
+  /** Something the store does not have: bytes, attributes that go with the next upload, or its name. */
   dirty = false;
+  /** Attributes are not those of `version`. */
+  attributesChanged = false;
+  /** Where the object of `version` lies, when that is not where the name says (a rename not done in the store yet). */
+  storedKey: string | undefined;
+  /** Names it had since the store knew it: a listing may still show them. */
+  leftNames: LeftName[] = [];
+  /** Its entry in the journal. */
+  journalId: number | undefined;
+  /** The generation of the staged file that the journal has. */
+  notedGeneration = -1;
+  /** Since when it has had something for the store (ms since 1970). */
+  waitsSince: number | undefined;
+  /** Its bytes may have been lost with the machine's power: they must not replace anything. */
+  isDoubtful = false;
   /** Held while there are handles or staged bytes over it. */
   cached: CachedFile | undefined;
   /** Content id whose pages the kernel may hold. */

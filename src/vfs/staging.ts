@@ -6,12 +6,16 @@ import { cachedOf, stagedPath, type Volume } from './volume.js';
 
 let nextId = 0;
 
+/** A path that no staged file of this or an earlier daemon has. */
+export function newStagedPath(volume: Volume): string {
+  return stagedPath(volume, `${process.pid}-${Date.now().toString(36)}-${nextId++}`);
+}
+
 /** The staged file of an inode, made if there is none, with at most `size` bytes kept (all of them when undefined). */
 export function stage(volume: Volume, inode: Inode, size?: number): StagedFile {
   let { staged } = inode;
   if (staged === undefined) {
-    const id = `${process.pid}-${volume.clock.now().toString(36)}-${nextId++}`;
-    staged = new StagedFile(stagedPath(volume, id), Math.min(size ?? inode.size, inode.size), volume.staging);
+    staged = StagedFile.create(newStagedPath(volume), Math.min(size ?? inode.size, inode.size), volume.staging);
     inode.staged = staged;
     if (staged.baseBytes > 0) cachedOf(volume, inode);
   }

@@ -18,6 +18,7 @@ import type { Inode } from './inode.js';
 import type { InodeTable } from './inode-table.js';
 import { keyFits, nameFits, type Part, partOf } from './name.js';
 import { FsError } from './to-errno.js';
+import type { WriteBack } from './write-back/write-back.js';
 
 export interface VolumeOptions {
   /** '' or with a trailing slash. */
@@ -39,6 +40,10 @@ export interface VolumeOptions {
   readonly directoryMode: number;
   /** Of what is written; absent: what an object has, and the store's own for new ones. */
   readonly storageClass?: string;
+  /** close() and changes of names answer when the journal has them; the store follows. */
+  readonly writeBack: boolean;
+  /** What fsync() waits for: the store, or this machine's disk. */
+  readonly fsync: 's3' | 'disk';
   /** False where s3:ListBucket is denied: an absent key then answers 403. */
   readonly canList: boolean;
   readonly host: string;
@@ -58,14 +63,17 @@ export interface Volume {
   readonly listings: ListingCache;
   readonly conflicts: Conflict[];
   readonly staging: StagingSpace;
+  /** undefined: every change is in the store before it answers. */
+  readonly writeBack: WriteBack | undefined;
   notifier: Notifier | undefined;
   /** Work that no operation waits for: it ends before the filesystem closes. */
   readonly behind: Set<Promise<unknown>>;
 }
 
-/** Prefix of the keys in a directory. */
+/** Prefix of the keys in a directory, where they lie now. */
 export function prefixOf(volume: Volume, directory: Inode): string {
   if (directory === volume.inodes.root) return volume.options.prefix;
+  if (directory.directory?.storedPrefix !== undefined) return directory.directory.storedPrefix;
   if (directory.parent === undefined) return directory.orphanKey ?? '';
   return prefixOf(volume, directory.parent) + directory.keyPart;
 }
@@ -77,9 +85,14 @@ export function properDirectory(directory: Inode): Inode {
   return at;
 }
 
-/** Key of a file, or of the marker of a directory. */
+/** Key of a file, or of the marker of a directory, where it lies now. */
 export function keyOf(volume: Volume, inode: Inode): string {
   if (inode.directory !== undefined) return prefixOf(volume, inode);
+  return inode.storedKey ?? homeKeyOf(volume, inode);
+}
+
+/** The key that the name of a file (the prefix, of a directory) stands for. */
+export function homeKeyOf(volume: Volume, inode: Inode): string {
   if (inode.parent === undefined) return inode.orphanKey ?? '';
   return prefixOf(volume, inode.parent) + inode.keyPart;
 }

@@ -21,6 +21,17 @@ export type Run<S> = Extent &
     | { readonly kind: 'copied'; readonly source: S; readonly sourceStart: number }
   );
 
+/** A layout without copied ranges, for the journal: [start, end] in bytes. */
+export interface SavedLayout {
+  readonly size: number;
+  readonly base: number;
+  readonly written: ReadonlyArray<readonly [number, number]>;
+  readonly zeros?: ReadonlyArray<readonly [number, number]>;
+  readonly stale?: ReadonlyArray<readonly [number, number]>;
+}
+
+const pairs = (map: ExtentMap): Array<readonly [number, number]> => map.extents.map(({ start, end }) => [start, end]);
+
 export class Layout<S> {
   readonly written = new ExtentMap();
   readonly copied = new CopiedRanges<S>();
@@ -34,6 +45,27 @@ export class Layout<S> {
   constructor(baseBytes: number) {
     this.baseBytes = baseBytes;
     this.size = baseBytes;
+  }
+
+  static from<S>(saved: SavedLayout): Layout<S> {
+    const layout = new Layout<S>(saved.base);
+    layout.size = saved.size;
+    for (const [start, end] of saved.written) layout.written.add(start, end);
+    for (const [start, end] of saved.zeros ?? []) layout.zeros.add(start, end);
+    for (const [start, end] of saved.stale ?? []) layout.#stale.add(start, end);
+    return layout;
+  }
+
+  /** undefined: parts of it are copies of other objects, which cannot be kept like this. */
+  save(): SavedLayout | undefined {
+    if (!this.copied.isEmpty) return undefined;
+    return {
+      size: this.size,
+      base: this.baseBytes,
+      written: pairs(this.written),
+      zeros: this.zeros.isEmpty ? undefined : pairs(this.zeros),
+      stale: this.#stale.isEmpty ? undefined : pairs(this.#stale),
+    };
   }
 
   /** Bytes [start, end) were written to the staged file. */

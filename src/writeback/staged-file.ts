@@ -4,11 +4,12 @@
  */
 import { closeSync, constants, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { STAGED_SYNC_WRITE_BYTES } from '../constants.js';
 import { pread, pwrite, type ShortWrite } from '../file-io.js';
 import type { CopySource } from './copy-source.js';
 import type { Extent, ExtentMap } from './extent-map.js';
-import { Layout } from './layout.js';
+import { Layout, type SavedLayout } from './layout.js';
 import { StagingSpace } from './staging-space.js';
 
 export class StagedFile {
@@ -28,11 +29,32 @@ export class StagedFile {
   /** Taken from it (bytes): no less than what was written and still counts. */
   #held = 0;
 
-  constructor(path: string, baseBytes: number, space = new StagingSpace(Number.POSITIVE_INFINITY)) {
+  /** Called when bytes are about to be cut off: what is noted of it elsewhere must not claim them any more. */
+  onShrink: (() => void) | undefined;
+
+  private constructor(path: string, layout: Layout<CopySource>, flags: number, space: StagingSpace) {
     this.#space = space;
     this.path = path;
-    this.layout = new Layout(baseBytes);
-    this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+    this.layout = layout;
+    this.#fd = openSync(path, constants.O_RDWR | flags, 0o600);
+  }
+
+  static create(path: string, baseBytes: number, space = new StagingSpace(Number.POSITIVE_INFINITY)): StagedFile {
+    return new StagedFile(path, new Layout(baseBytes), constants.O_CREAT | constants.O_EXCL, space);
+  }
+
+  /** One that an earlier daemon left. It counts against the space whatever its limit is. Throws with code ENOENT. */
+  static reopen(path: string, saved: SavedLayout, space: StagingSpace): StagedFile {
+    const staged = new StagedFile(path, Layout.from(saved), 0, space);
+    const bytes = staged.layout.stagedBytes;
+    space.give(-bytes);
+    staged.#held = bytes;
+    return staged;
+  }
+
+  /** Its name in its directory. */
+  get id(): string {
+    return basename(this.path);
   }
 
   get fd(): number {
@@ -133,6 +155,10 @@ export class StagedFile {
   }
 
   truncate(size: number): void {
+    if (size < this.size) {
+      this.layout.truncate(size);
+      this.onShrink?.();
+    }
     // What lay behind must read as zeros if the file grows again.
     ftruncateSync(this.fd, size);
     this.layout.truncate(size);

@@ -39,6 +39,7 @@ t.test('the defaults are those of constants.ts', async (t) => {
     ioTimeout: DEFAULT_IO_TIMEOUT_MS,
     attributes: 'auto',
     writeBack: 'off',
+    fsync: 's3',
     fileMode: 0o644,
     dirMode: 0o755,
     ro: false,
@@ -99,7 +100,6 @@ t.test('sizes and durations come back as they were written', async (t) => {
 /** A text for an option, that is valid. */
 function textFor(name: OptionName): fc.Arbitrary<string> {
   const { type, choices, min = 0, max = 2 ** 40 } = specOf(name);
-  if (name === 'write-back') return fc.constant('off');
   if (name === 'driver') return fc.constant('kernel');
   if (name === 'sse') return fc.constant('aws:kms');
   if (name === 'expected-bucket-owner') return fc.stringMatching(/^\d{12}$/);
@@ -171,7 +171,6 @@ t.test('what cannot be meant is named where it was written', async (t) => {
   fails({ mountWords: new Map([['file-mode', '9']]) }, /^-o file-mode: "9" is not a mode/);
   fails({ env: { PAILFS_ATTRIBUTES: 'some' } }, /^PAILFS_ATTRIBUTES: "some" is not one of auto, listing, full/);
   fails({ configFile: '/absent' }, /\/absent cannot be read \(ENOENT\): check --config/);
-  fails({ commandLine: new Map([['write-back', 'on']]) }, /write-back=on does not exist yet/);
   fails({ commandLine: new Map([['sse-kms-key-id', 'k']]) }, /needs sse=aws:kms/);
   const refused = (given: Partial<Record<OptionName, string>>, line: RegExp) =>
     fails({ commandLine: new Map(Object.entries(given)) }, line);

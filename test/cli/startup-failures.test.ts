@@ -185,12 +185,6 @@ t.test('usage', { skip }, async (t) => {
     usage(/-o alow_other: did you mean allow-other/),
   );
   await failsWith(t, place, ['mount', source, mountpoint, '-o', 'remount,ro'], usage(/remount/));
-  await failsWith(
-    t,
-    place,
-    ['mount', source, mountpoint, '--write-back=on'],
-    usage(/write-back=on does not exist yet/),
-  );
   await failsWith(t, place, ['mount', source, mountpoint], usage(/PAILFS_CACHE_SIZE: "much"/), {
     PAILFS_CACHE_SIZE: 'much',
   });

@@ -3,12 +3,11 @@
  * had acknowledged (oracle.ts has the rules). scripts/test-crash.js brings the server up and passes the options on.
  */
 import { parseArgs } from 'node:util';
-import { crashPoints } from '../../src/crash-point.js';
 import { OLD_ATTRIBUTES } from './check-store.js';
 import { Ground } from './ground.js';
 import { killOnce, type Outcome } from './kill.js';
 import type { WriteBack } from './oracle.js';
-import { type Plan, planOf, tellPlan } from './plan.js';
+import { crashPointsOf, type Plan, planOf, tellPlan } from './plan.js';
 import { workloads as known } from './workload.js';
 
 interface Options {
@@ -127,6 +126,7 @@ async function run(options: Options, statistics: Statistics): Promise<void> {
 }
 
 function conclude(options: Options, statistics: Statistics): void {
+  const crashPoints = crashPointsOf(options.writeBack);
   console.log(`\n${'crash point'.padEnd(20)} ${'hits'.padStart(7)} ${'kills'.padStart(6)}`);
   for (const name of crashPoints) {
     const [hits, kills] = [statistics.hits, statistics.killsAt].map((counts) => counts.get(name) ?? 0);

@@ -1,5 +1,5 @@
 /** What one kill will be: chosen by the seed of the run and the number of the kill, and by nothing else. */
-import { type CrashPoint, crashPoints } from '../../src/crash-point.js';
+import { crashPoints as allPoints, type CrashPoint } from '../../src/crash-point.js';
 import { Random } from './content.js';
 import type { WriteBack } from './oracle.js';
 
@@ -30,6 +30,7 @@ const reached: Readonly<Partial<Record<CrashPoint, { by: readonly string[]; hits
   'old-key-deleted': { by: ['storm', 'files', 'sqlite', 'trees'], hits: 12 },
   'child-copied': { by: ['storm', 'files', 'copies'], hits: 20 },
   'directory-copied': { by: ['storm', 'files', 'sqlite'], hits: 4 },
+  'journal-appended': { by: ['files', 'storm', 'git', 'copies'], hits: 300 },
   'directory-moved': { by: ['storm', 'trees', 'files'], hits: 4 },
 };
 /** For crash points that are not in the table. */
@@ -37,12 +38,18 @@ const anywhere = { by: ['files', 'storm', 'copies'], hits: 12 };
 /** Workloads side by side at a kill that no crash point asks for. */
 const SIDE_BY_SIDE = 4;
 
+/** The crash points that there are in a mode. */
+export function crashPointsOf(writeBack: WriteBack): readonly CrashPoint[] {
+  return writeBack === 'on' ? allPoints : allPoints.filter((name) => name !== 'journal-appended');
+}
+
 export function planOf(seed: number, number: number, all: readonly string[], writeBack: WriteBack): Plan {
   const random = new Random(seed * 65_537 + number * 257);
   for (let i = 0; i < 4; i++) random.next();
   const base = { number, seed: random.seed() };
   const againMs = random.chance(writeBack === 'on' ? 0.25 : 0.1) ? random.between(200, 1_000) : undefined;
   if (number % 2 === 1) {
+    const crashPoints = crashPointsOf(writeBack);
     const point = crashPoints[((number - 1) / 2) % crashPoints.length];
     const { by, hits } = reached[point] ?? anywhere;
     const able = by.filter((name) => all.includes(name));

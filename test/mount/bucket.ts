@@ -61,7 +61,11 @@ export class Store {
     return this.place.embedded;
   }
 
+  /** Before the store is looked at: what waits for it is brought over. */
+  settle: () => Promise<unknown> = async () => undefined;
+
   async get(key: string): Promise<StoredObject | undefined> {
+    await this.settle();
     try {
       const answer = await this.client.send(new GetObjectCommand({ Bucket: this.place.bucket, Key: key }));
       return {
@@ -81,6 +85,7 @@ export class Store {
   }
 
   async keys(prefix = ''): Promise<string[]> {
+    await this.settle();
     const keys: string[] = [];
     for (let token: string | undefined; ; ) {
       const page = await this.client.send(
@@ -179,6 +184,7 @@ class MountedBucket implements Bucket {
       this.#child = fork(script, [JSON.stringify(this.#options)], { execArgv: [], stdio: ['ignore', 2, 2, 'ipc'] });
       await within(10_000, 'the daemon is ready', once(this.#child, 'message'));
     } else this.#inside = await startDaemon(this.#options, this.#logger);
+    this.store.settle = async () => this.#inside?.filesystem.flushAll();
   }
 
   /** Ends the mount in order and checks that nothing is left. */

@@ -57,6 +57,8 @@ const defaults: Omit<VolumeOptions, 'stateDirectory'> = {
   directoryMode: 0o755,
   canList: true,
   host: 'here',
+  writeBack: process.env.PAILFS_TEST_WRITE_BACK === 'on',
+  fsync: 's3',
 };
 
 export async function startDaemon(options: DaemonOptions, logger: Logger = silentLogger): Promise<Daemon> {
@@ -125,6 +127,7 @@ export async function quiet(daemon: Daemon, ms = 10_000): Promise<void> {
 /** Unmounts in order, and answers what is left. The mount must be quiet. */
 export async function endDaemon(daemon: Daemon, options: DaemonOptions): Promise<Record<string, number>> {
   await quiet(daemon);
+  await within(END_MS, 'what waits is brought over', daemon.filesystem.flushAll());
   await within(10_000, 'unmount', daemon.mounted.unmount());
   await within(END_MS, 'end of the connection', daemon.mounted.closed).catch((error) => {
     throw new Error(`${error.message}: ${JSON.stringify({ ...leftovers(daemon), ...daemon.mounted.stats() })}`);

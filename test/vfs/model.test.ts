@@ -30,6 +30,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ op: fc.constant('rmdir' as const), path }) },
   { weight: 4, arbitrary: fc.record({ op: fc.constant('rename' as const), path, to: path }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('remount' as const), cold: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('flush' as const), path }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('wait' as const), ms: fc.constantFrom(500, 2000, 70_000) }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
@@ -55,7 +56,7 @@ function parentOf(root: Node, at: readonly string[]): Map<string, Node> {
 const bytes = (text: string): string => Buffer.from(text).toString('latin1');
 
 function applyToModel(root: Node, one: Step): void {
-  if (one.op === 'remount' || one.op === 'wait') return;
+  if (one.op === 'remount' || one.op === 'wait' || one.op === 'flush') return;
   const parent = parentOf(root, one.path);
   const name = one.path[one.path.length - 1];
   const node = parent.get(name);
@@ -118,6 +119,7 @@ function renameInModel(root: Node, parent: Map<string, Node>, from: readonly str
 async function applyToVolume(volume: TestVolume, one: Step): Promise<void> {
   if (one.op === 'remount') return volume.remount(one.cold);
   if (one.op === 'wait') return volume.clock.advance(one.ms);
+  if (one.op === 'flush') return void (await volume.fs.flushAll());
   const at = one.path.join('/');
   switch (one.op) {
     case 'write':
@@ -197,7 +199,10 @@ t.test('random operations are what a plain filesystem would do', { timeout: 300_
           if (index % 5 === 4) await compareTree(volume, root, '');
         }
         await compareTree(volume, root, '');
+        const unsaved = await volume.fs.flushAll();
+        if (unsaved.length > 0) throw new Error(`not uploaded: ${JSON.stringify(unsaved)}`);
         compareStore(volume, root);
+        await compareTree(volume, root, '');
         const { lookups, openFiles, openDirectories, dirty } = volume.fs.status();
         if (lookups + openFiles + openDirectories + dirty.length > 0)
           throw new Error(`left: ${lookups} ${openFiles} ${openDirectories} ${dirty.length}`);

@@ -67,6 +67,7 @@ export class TestVolume {
   }
 
   async mount(overrides: Partial<FilesystemOptions> = {}): Promise<void> {
+    const writesBack = overrides.writeBack ?? process.env.PAILFS_TEST_WRITE_BACK === 'on';
     this.fs = await openFilesystem({
       client: this.client,
       clock: this.clock,
@@ -87,7 +88,10 @@ export class TestVolume {
       directoryMode: 0o755,
       canList: true,
       host: 'here',
-      stateDirectory: join(this.directory, `state${this.#runs}`),
+      writeBack: writesBack,
+      fsync: 's3',
+      // What waits for its upload is nowhere else.
+      stateDirectory: join(this.directory, writesBack ? 'state' : `state${this.#runs}`),
       cacheDirectory: join(this.directory, `cache${this.#runs}`),
       cacheBytes: 1024 * MiB,
       ...overrides,

@@ -37,7 +37,7 @@ t.test('equals an array of bytes over its base', async (t) => {
   const directory = temporary(t);
   let count = 0;
   const run = async (steps: Step[], baseBytes: number): Promise<boolean> => {
-    const staged = new StagedFile(join(directory, String(count++)), baseBytes);
+    const staged = StagedFile.create(join(directory, String(count++)), baseBytes);
     try {
       // Bytes of the base that still show are 0xff here; it cannot be written.
       let model = Buffer.alloc(baseBytes, 256 - 1);
@@ -77,7 +77,7 @@ t.test('equals an array of bytes over its base', async (t) => {
 
 t.test('closed while a read and a write are under way: they end, then the descriptor goes', async (t) => {
   const path = join(temporary(t), 'f');
-  const staged = new StagedFile(path, 0);
+  const staged = StagedFile.create(path, 0);
   const data = Buffer.alloc(MiB, 7);
   await staged.write(0, data);
   const reads = Array.from({ length: 8 }, () => staged.read(0, MiB));
@@ -99,7 +99,7 @@ t.test('closed while a read and a write are under way: they end, then the descri
 t.test('a truncation while a write is under way comes before or after it, never in between', async (t) => {
   const path = join(temporary(t), 'f');
   for (let round = 0; round < 20; round++) {
-    const staged = new StagedFile(path, 0);
+    const staged = StagedFile.create(path, 0);
     const write = staged.write(0, Buffer.alloc(2 * MiB, 7));
     for (let i = 0; i < round; i++) await Promise.resolve();
     if (round % 2 === 1) await new Promise((resolve) => setImmediate(resolve));
@@ -113,8 +113,8 @@ t.test('a truncation while a write is under way comes before or after it, never 
 
 t.test('never takes over a file that is there', async (t) => {
   const path = join(temporary(t), 'f');
-  const staged = new StagedFile(path, 0);
-  t.throws(() => new StagedFile(path, 0), { code: 'EEXIST' });
+  const staged = StagedFile.create(path, 0);
+  t.throws(() => StagedFile.create(path, 0), { code: 'EEXIST' });
   await staged.remove();
 });
 
@@ -128,7 +128,7 @@ t.test('a full disk: what was written counts, the rest is refused', async (t) =>
   }
   t.teardown(() => execFileSync('umount', ['-l', directory]));
   const path = join(directory, 'f');
-  const staged = new StagedFile(path, 0);
+  const staged = StagedFile.create(path, 0);
   const some = await staged.write(MiB / 2, Buffer.alloc(2 * MiB, 7));
   t.ok(some > 0 && some < 2 * MiB, `${some} bytes`);
   t.same(staged.written.extents, [{ start: MiB / 2, end: MiB / 2 + some }]);

@@ -2,6 +2,7 @@
  * SETATTR: chmod, chown, utimens, truncate. Attributes live in the object's metadata: of a file that is being written
  * they go along with its upload, of any other they are written by a copy inside the store before the call answers.
  */
+import { isComplete } from '../../cache/attribute-store.js';
 import { sameTime, type Timespec, timespecFromMs } from '../../clock.js';
 import { MAX_OBJECT_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
@@ -14,8 +15,9 @@ import { saveRootAttributes, writeMarker } from '../marker.js';
 import { attrReply } from '../reply.js';
 import { stage } from '../staging.js';
 import { FsError } from '../to-errno.js';
-import { adoptFile } from '../versions.js';
+import { adoptFile, fileAttributes } from '../versions.js';
 import { keyOf, type Volume } from '../volume.js';
+import type { WriteBack } from '../write-back/write-back.js';
 import { clearSuidgid } from './files.js';
 
 export async function setattr(
@@ -33,6 +35,7 @@ export async function setattr(
     if (change.size > MAX_OBJECT_BYTES) throw new FsError(errno.EFBIG, inode.path);
   }
   if (inode.staged === undefined) await makeCurrent(volume, inode, ctx.signal);
+  volume.writeBack?.reserve();
   if (change.size !== undefined) stage(volume, inode, change.size);
   const before = inode.attributes;
   inode.attributes = changed(volume, before, change);
@@ -51,13 +54,23 @@ export async function setattr(
 
 /** The metadata that a change is laid over must be known, or what it does not touch would be lost. */
 export async function makeCurrent(volume: Volume, inode: Inode, signal?: AbortSignal): Promise<void> {
-  if (inode.dirty || inode.parent === undefined || inode.directory !== undefined) return;
-  if (inode.info !== undefined || inode.version === undefined) return;
+  if (inode.parent === undefined || inode.directory !== undefined || inode.staged !== undefined) return;
+  if (inode.storedKey !== undefined && !isComplete(inode.info)) return learnMoved(volume, inode, signal);
+  if (inode.dirty) return;
+  if (isComplete(inode.info) || inode.version === undefined) return;
   const askedAt = volume.clock.monotonic();
   const info = await headIfPresent(volume, keyOf(volume, inode), signal);
   if (info === undefined) throw new FsError(errno.ESTALE, inode.path);
   if (adoptFile(volume, inode.parent, inode.name, info, info, askedAt) !== inode)
     throw new FsError(errno.ESTALE, inode.path);
+}
+
+/** A file that was renamed here, and of which only a LIST has told. */
+async function learnMoved(volume: Volume, inode: Inode, signal?: AbortSignal): Promise<void> {
+  const info = await headIfPresent(volume, keyOf(volume, inode), signal);
+  if (info === undefined || inode.version === undefined || info.etag !== inode.version.etag) return;
+  inode.info = info;
+  if (!inode.attributesChanged) inode.attributes = fileAttributes(volume, inode.version, info);
 }
 
 function changed(volume: Volume, old: Inode['attributes'], change: AttributeChange): Inode['attributes'] {
@@ -86,11 +99,28 @@ async function store(
   // owner and mode of every directory once more as they are.
   if (change.size === undefined && !inode.dirty && isSame(before, inode.attributes)) return;
   if (inode === volume.inodes.root) return saveRootAttributes(volume);
+  if (volume.writeBack !== undefined) return noteAttributes(volume.writeBack, inode);
   if (inode.directory !== undefined) return writeMarker(volume, inode);
   // Through a handle that writes, the upload at its close takes the attributes along.
   if (inode.staged !== undefined && (change.fh !== undefined || inode.writers > 0)) return;
   inode.dirty = true;
   await commit(volume, inode);
+}
+
+/** They go along with what is uploaded anyway; alone they are a copy of the object onto itself. */
+export function noteAttributes(writeBack: WriteBack, inode: Inode): void {
+  inode.dirty = true;
+  if (inode.directory !== undefined) inode.directory.needsMarker = true;
+  else inode.attributesChanged = true;
+  // A file that was not closed yet is in the journal with its close.
+  if (
+    inode.version === undefined &&
+    inode.directory === undefined &&
+    inode.journalId === undefined &&
+    inode.writers > 0
+  )
+    return;
+  writeBack.note(inode);
 }
 
 function isSame(a: Inode['attributes'], b: Inode['attributes']): boolean {

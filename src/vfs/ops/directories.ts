@@ -13,6 +13,8 @@ import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { adoptEntry } from '../versions.js';
 import { keyOf, keyOfNew, partIn, prefixOf, type Volume } from '../volume.js';
+import { flushNames } from '../write-back/flushing.js';
+import { mkdirHere, rmdirHere } from '../write-back/local-directories.js';
 import { newAttributes, parentForNew } from './new-names.js';
 
 /** Offsets of "." and ".."; entry n has offset n + FIRST_OFFSET. */
@@ -109,6 +111,15 @@ function inodeOf(volume: Volume, directory: Inode, entry: ReaderEntry, askedAt: 
   return entry.listed === undefined ? undefined : adoptEntry(volume, directory, entry.listed, askedAt);
 }
 
+/** fsync(2) of a directory: the names that were made, renamed or removed in it. */
+export async function fsyncdir(volume: Volume, fh: number): Promise<number> {
+  const { inode } = volume.handles.directory(fh);
+  const { writeBack } = volume;
+  if (writeBack === undefined) return 0;
+  await (volume.options.fsync === 's3' ? flushNames(writeBack, inode) : writeBack.sync.run());
+  return 0;
+}
+
 export async function mkdir(
   volume: Volume,
   ctx: RequestContext,
@@ -119,8 +130,10 @@ export async function mkdir(
 ): Promise<EntryReply> {
   const parent = await parentForNew(volume, ctx, parentId, name);
   const prefix = keyOfNew(volume, parent, name, true);
+  const attributes = newAttributes(volume, ctx, parent, S_IFDIR | (mode & ~umask & 0o7777));
+  if (volume.writeBack !== undefined)
+    return entryReply(volume, await mkdirHere(volume, volume.writeBack, parent, name, attributes));
   return changing([parent], async () => {
-    const attributes = newAttributes(volume, ctx, parent, S_IFDIR | (mode & ~umask & 0o7777));
     const inode = volume.inodes.add(parent, name, prefix, attributes, volume.clock.monotonic());
     try {
       await writeMarker(volume, inode, { ifAbsent: true });
@@ -147,6 +160,7 @@ export async function rmdir(volume: Volume, ctx: RequestContext, parentId: numbe
   const inode = await resolve(volume, parent, name, ctx.signal);
   if (inode === undefined) return -errno.ENOENT;
   if (inode.directory === undefined) return -errno.ENOTDIR;
+  if (volume.writeBack !== undefined) return rmdirHere(volume, volume.writeBack, inode);
   return changing([parent], async () => {
     if (!(await isEmpty(volume, inode))) return -errno.ENOTEMPTY;
     await removeEmpty(volume, parent, inode);

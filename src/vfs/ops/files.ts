@@ -2,6 +2,7 @@
  * OPEN, CREATE, FLUSH, RELEASE, FSYNC: the life of a file handle. Opening makes sure which version is opened
  * (close-to-open); closing a file that was written brings it to the store and answers with the outcome.
  */
+import { isComplete } from '../../cache/attribute-store.js';
 import { LOOKUP_SERIES, LOOKUP_SERIES_MS } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { CreateReply, OpenReply, RequestContext } from '../../fuse/operations.js';
@@ -60,7 +61,7 @@ export function openReply(volume: Volume, inode: Inode, flags: number): OpenRepl
 /** What this mount is writing is newer than anything the store could say; a file without a name has no other version. */
 function needsRevalidation(volume: Volume, inode: Inode): boolean {
   if (inode.staged !== undefined || inode.dirty || inode.parent === undefined) return false;
-  const asked = inode.info === undefined ? Number.NEGATIVE_INFINITY : inode.checkedAt;
+  const asked = isComplete(inode.info) ? inode.checkedAt : Number.NEGATIVE_INFINITY;
   return ageOf(volume, asked) >= volume.options.openTtlMs;
 }
 
@@ -148,7 +149,7 @@ async function revalidateByHead(volume: Volume, inode: Inode, askedAt: number, s
 
 async function revalidateByGet(volume: Volume, inode: Inode, askedAt: number, signal: AbortSignal): Promise<void> {
   const known = inode.version;
-  const cached = known !== undefined && inode.info !== undefined && firstBytesCached(volume, inode);
+  const cached = known !== undefined && isComplete(inode.info) && firstBytesCached(volume, inode);
   try {
     const { info, file } = await volume.cache.probe(keyOf(volume, inode), cached ? known.etag : undefined, signal);
     volume.attributes.put(info.key, info);
@@ -227,18 +228,47 @@ export async function create(
 export async function flush(volume: Volume, fh: number): Promise<number> {
   const { inode, writable } = volume.handles.file(fh);
   if (!writable) return 0;
-  return bringToStore(volume, inode);
+  return keepHere(volume, inode) ? takeFailure(inode) : bringToStore(volume, inode);
 }
 
 export async function fsync(volume: Volume, fh: number): Promise<number> {
-  return bringToStore(volume, volume.handles.file(fh).inode);
+  const { inode } = volume.handles.file(fh);
+  if (volume.options.fsync === 's3' || volume.writeBack === undefined || !keepHere(volume, inode))
+    return bringToStore(volume, inode);
+  await volume.writeBack.sync.run();
+  return takeFailure(inode);
 }
 
-async function bringToStore(volume: Volume, inode: Inode): Promise<number> {
-  if (inode.dirty) await commit(volume, inode);
+/** The failure of an upload that nobody has been told yet. */
+function takeFailure(inode: Inode): number {
   const failure = inode.uploadFailure;
   inode.uploadFailure = 0;
   return failure;
+}
+
+/**
+ * With write-back the journal has what was written when this is true, and it outlives the daemon. Not so with ranges that
+ * are copies of other objects, nor where the journal cannot be written: then the store has to have it.
+ */
+function keepHere(volume: Volume, inode: Inode): boolean {
+  const { writeBack } = volume;
+  if (writeBack === undefined) return false;
+  if (!inode.dirty || inode.orphanKey !== undefined) return true;
+  if (inode.staged !== undefined && inode.staged.layout.save() === undefined) return false;
+  if (inode.journalId !== undefined && inode.notedGeneration === (inode.staged?.generation ?? -1)) return true;
+  try {
+    writeBack.reserve();
+  } catch {
+    return false;
+  }
+  writeBack.note(inode);
+  return !writeBack.journal.hasFailed;
+}
+
+async function bringToStore(volume: Volume, inode: Inode): Promise<number> {
+  if (volume.writeBack !== undefined && inode.orphanKey === undefined) await volume.writeBack.flush(inode);
+  else if (inode.dirty) await commit(volume, inode);
+  return takeFailure(inode);
 }
 
 /** The last close of a handle. Nobody waits for it: a failure is kept for the next flush and shown by status. */
@@ -248,7 +278,7 @@ export async function release(volume: Volume, fh: number): Promise<number> {
   const { inode } = handle;
   if (inode.handles > 0) return 0;
   if (inode.orphanKey !== undefined) await releaseOrphan(volume, inode);
-  else if (inode.dirty) {
+  else if (inode.dirty && !keepHere(volume, inode)) {
     await commit(volume, inode).catch((error) => {
       inode.uploadFailure = toErrno(error, volume.logger, 'release');
     });
@@ -267,6 +297,7 @@ async function releaseOrphan(volume: Volume, inode: Inode): Promise<void> {
   inode.dirty = false;
   dropCached(volume, inode);
   await staged?.remove();
+  volume.writeBack?.removals.schedule();
   if (!inode.deleteAtClose || orphanKey === undefined) return;
   inode.deleteAtClose = false;
   // The name may belong to a new file by now, whose upload took the object's place, or will find it in its way.

@@ -6,6 +6,7 @@ import type { Inode } from '../inode.js';
 import { stage, touch } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { cachedOf, type Volume } from '../volume.js';
+import { makeRoom } from '../write-back/flushing.js';
 import { clearSuidgid } from './files.js';
 import { isGone } from './nodes.js';
 
@@ -50,10 +51,26 @@ export function write(
   flags: WriteFlags,
 ): number | Promise<number> {
   const { inode } = volume.handles.file(fh);
-  const staged = inode.staged ?? stage(volume, inode);
-  const done = staged.write(offset, data);
-  inode.dirty = true;
-  touch(volume, inode);
-  clearSuidgid(inode, flags.killSuidgid);
-  return done;
+  const put = (): number | Promise<number> => {
+    const staged = inode.staged ?? stage(volume, inode);
+    const done = staged.write(offset, data);
+    inode.dirty = true;
+    touch(volume, inode);
+    clearSuidgid(inode, flags.killSuidgid);
+    return done;
+  };
+  const { writeBack } = volume;
+  if (writeBack === undefined) return put();
+  const again = async (error: unknown): Promise<number> => {
+    // What has been closed goes first; only when that makes no room the program is told.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !(await makeRoom(writeBack, volume.staging, data.length)))
+      throw error;
+    return put();
+  };
+  try {
+    const done = put();
+    return done instanceof Promise ? done.catch(again) : done;
+  } catch (error) {
+    return again(error);
+  }
 }

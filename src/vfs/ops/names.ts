@@ -11,6 +11,7 @@ import { stage } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { cachedOf, keyOf, type Volume } from '../volume.js';
+import { unlinkHere } from '../write-back/local-names.js';
 import { makeFile, parentForNew } from './new-names.js';
 
 export async function unlink(volume: Volume, ctx: RequestContext, parentId: number, name: string): Promise<number> {
@@ -19,6 +20,10 @@ export async function unlink(volume: Volume, ctx: RequestContext, parentId: numb
   const inode = await resolve(volume, parent, name, ctx.signal);
   if (inode === undefined) return -errno.ENOENT;
   if (inode.directory !== undefined) return -errno.EISDIR;
+  if (volume.writeBack !== undefined) {
+    if (!isMarkerContent(inode)) return unlinkHere(volume, volume.writeBack, inode);
+    await volume.writeBack.flush(inode);
+  }
   return changing([parent], () => inode.mutex.run(() => leaving(inode, () => remove(volume, parent, inode))));
 }
 
@@ -123,9 +128,16 @@ async function makeSpecial(
   content: Uint8Array,
 ): Promise<EntryReply> {
   const parent = await parentForNew(volume, ctx, parentId, name);
+  await volume.writeBack?.room();
+  volume.writeBack?.reserve();
   const inode = makeFile(volume, ctx, parent, name, mode);
   inode.attributes.rdev = rdev;
   if (content.length > 0) await stage(volume, inode).write(0, content);
+  if ((mode & S_IFMT) === S_IFLNK) inode.linkTarget = Buffer.from(content);
+  if (volume.writeBack !== undefined) {
+    volume.writeBack.note(inode);
+    return entryReply(volume, inode);
+  }
   try {
     await commit(volume, inode);
   } catch (error) {
@@ -133,6 +145,5 @@ async function makeSpecial(
     await orphan(volume, inode, keyOf(volume, inode));
     throw error;
   }
-  if ((mode & S_IFMT) === S_IFLNK) inode.linkTarget = Buffer.from(content);
   return entryReply(volume, inode);
 }

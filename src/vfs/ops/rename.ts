@@ -3,29 +3,33 @@
  * is confirmed, so that a crash leaves some keys twice and none lost. A file that was never uploaded only changes where
  * it will go.
  */
-import { LIST_PAGE_KEYS, MAX_COPY_BYTES, PARALLEL_COPIES } from '../../constants.js';
 import { crashPoint } from '../../crash-point.js';
 import { errno } from '../../errno.js';
 import type { RequestContext } from '../../fuse/operations.js';
-import type { ListedObject, WriteCondition, WriteReply } from '../../s3/object-client.js';
+import type { WriteCondition, WriteReply } from '../../s3/object-client.js';
 import { isS3Error } from '../../s3/s3-error.js';
-import { commitLocked, copyLarge, ensureInfo } from '../commit.js';
+import { commitLocked } from '../commit.js';
 import { followCopies } from '../copied-content.js';
-import { keptEncryption } from '../encryption.js';
 import { headIfPresent } from '../find-key.js';
-import { forEach } from '../hydrate.js';
 import type { Inode } from '../inode.js';
+import { copyTo } from '../inode-copy.js';
+import { restamp } from '../inode-upload.js';
 import { deleteFolderMarker, isMarkerContent, keepDirectory, writeMarker } from '../marker.js';
 import { keyFits } from '../name.js';
 import { resolve, revealObject, setName, setNameConfirmed } from '../resolve.js';
 import { FsError } from '../to-errno.js';
+import { copyBelow, deleteAll, restampBelow } from '../tree-copy.js';
 import { changing, frozen } from '../tree-lock.js';
 import { cachedOf, keyOf, keyOfName, keyOfNew, prefixOf, type Volume } from '../volume.js';
+import { renameDirectoryHere } from '../write-back/local-directories.js';
+import { exchangeHere, renameHere } from '../write-back/local-names.js';
+import type { WriteBack } from '../write-back/write-back.js';
 import { isEmpty, removeEmpty } from './directories.js';
 import { leaving, orphan } from './names.js';
 import { mayBeMade } from './new-names.js';
 
 const RENAME_NOREPLACE = 1;
+const RENAME_EXCHANGE = 2;
 
 interface Move {
   readonly inode: Inode;
@@ -47,7 +51,8 @@ export async function rename(
   flags: number,
 ): Promise<number> {
   if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
-  if ((flags & ~RENAME_NOREPLACE) !== 0) return -errno.EINVAL;
+  const known = volume.writeBack === undefined ? RENAME_NOREPLACE : RENAME_NOREPLACE | RENAME_EXCHANGE;
+  if ((flags & ~known) !== 0) return -errno.EINVAL;
   const from = volume.inodes.directory(parentId);
   const to = volume.inodes.directory(newParentId);
   const inode = await resolve(volume, from, name, ctx.signal);
@@ -58,13 +63,30 @@ export async function rename(
   if (target === inode) return 0;
   if (target === undefined) await mayBeMade(volume, to, newName, ctx.signal);
   if (target !== undefined && (flags & RENAME_NOREPLACE) !== 0) return -errno.EEXIST;
+  if (volume.writeBack !== undefined && (flags & RENAME_EXCHANGE) !== 0)
+    return exchange(volume, volume.writeBack, inode, target);
   const refusal = refuse(inode, target);
   if (refusal !== 0) return refusal;
+  const { writeBack } = volume;
+  if (writeBack !== undefined) {
+    if (inode.directory !== undefined)
+      return renameDirectoryHere(volume, writeBack, { inode, to, name: newName, target });
+    const special = [inode, target].filter((one) => one !== undefined && isMarkerContent(one));
+    if (special.length === 0) return renameHere(volume, writeBack, { inode, to, name: newName, target });
+    for (const one of [inode, target]) if (one !== undefined) await writeBack.flush(one);
+  }
   const noReplace = (flags & RENAME_NOREPLACE) !== 0 && !isOurLeftover(to, newName);
   const move: Move = { inode, from, to, name: newName, target, noReplace };
   return changing([from, to], () =>
     inode.directory === undefined ? renameFile(volume, move) : renameDirectory(volume, move),
   );
+}
+
+/** Directories of the store cannot change places: each would wait for the other's keys to go. */
+function exchange(volume: Volume, writeBack: WriteBack, inode: Inode, target: Inode | undefined): number {
+  if (target === undefined) return -errno.ENOENT;
+  if (inode.directory !== undefined || target.directory !== undefined) return -errno.EINVAL;
+  return exchangeHere(volume, writeBack, inode, target);
 }
 
 /** The object of a file that this mount removed while it was open: it has no name any more. */
@@ -115,6 +137,7 @@ async function moveFile(volume: Volume, move: Move, key: string): Promise<number
   // Readers of its open handles go to the new key before the old one goes.
   await takeName(volume, move);
   restamp(volume, inode, key, reply);
+  followCopies(inode, reply.etag);
   const sequence = setName(volume, from, oldName, undefined);
   try {
     if (isContent) await writeMarker(volume, from);
@@ -161,19 +184,6 @@ async function takeName(volume: Volume, move: Move): Promise<void> {
   setNameConfirmed(volume, to, name, inode);
 }
 
-/** The same file under another key: what was known of it is known of the copy. */
-function restamp(volume: Volume, inode: Inode, key: string, reply: WriteReply): void {
-  const { version, info } = inode;
-  if (version === undefined) return;
-  if (inode.kernelPages === version.etag) inode.kernelPages = reply.etag;
-  inode.version = { ...version, etag: reply.etag, lastModified: reply.date };
-  followCopies(inode, reply.etag);
-  inode.checkedAt = volume.clock.monotonic();
-  if (info === undefined) return;
-  inode.info = { ...info, etag: reply.etag, lastModified: reply.date, date: reply.date, versionId: reply.versionId };
-  volume.attributes.putWritten(key, inode.info);
-}
-
 /** Copies over whatever stands under the new name: who renames wants it replaced, whoever wrote it. */
 async function copyFile(volume: Volume, move: Move, oldKey: string, key: string): Promise<WriteReply> {
   const { inode, target } = move;
@@ -181,7 +191,7 @@ async function copyFile(volume: Volume, move: Move, oldKey: string, key: string)
   for (let attempt = 0; ; attempt++) {
     const condition: WriteCondition = etag === undefined ? { ifAbsent: true } : { ifMatch: etag };
     try {
-      return await copyTo(volume, inode, oldKey, key, condition);
+      return await copyTo(volume, inode, { from: oldKey, to: key, condition });
     } catch (error) {
       if (
         attempt > 2 ||
@@ -199,35 +209,6 @@ async function copyFile(volume: Volume, move: Move, oldKey: string, key: string)
       if (etag !== undefined && move.noReplace) throw new FsError(errno.EEXIST, key);
     }
   }
-}
-
-async function copyTo(
-  volume: Volume,
-  inode: Inode,
-  oldKey: string,
-  key: string,
-  condition: WriteCondition,
-): Promise<WriteReply> {
-  const { version } = inode;
-  if (version === undefined) throw new FsError(errno.ESTALE, oldKey);
-  const { etag, size } = version;
-  // A LIST tells it with the version, a HEAD among the headers.
-  const storageClass = inode.info?.headers.storageClass ?? version.storageClass;
-  const plain = (storageClass ?? 'STANDARD') === 'STANDARD' && inode.info?.headers.websiteRedirect === undefined;
-  if (plain && size <= MAX_COPY_BYTES) {
-    const encryption = keptEncryption(inode.info);
-    return volume.client.copy(oldKey, key, { ...condition, sourceIfMatch: etag, encryption });
-  }
-  const info = await ensureInfo(volume, inode);
-  const headers = { ...info?.headers, storageClass };
-  const attributes = {
-    headers,
-    metadata: info?.metadata ?? {},
-    tags: info && info.tagCount > 0 ? await volume.client.getTags(oldKey) : undefined,
-    encryption: keptEncryption(info),
-  };
-  if (size > MAX_COPY_BYTES) return copyLarge(volume, { key: oldKey, etag, size }, key, condition, attributes);
-  return volume.client.copy(oldKey, key, { ...condition, sourceIfMatch: etag, replace: attributes });
 }
 
 async function renameDirectory(volume: Volume, move: Move): Promise<number> {
@@ -263,80 +244,4 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
     if (inode.directory !== undefined) inode.directory.shadows = false;
     return 0;
   });
-}
-
-interface Copy {
-  readonly oldKey: string;
-  readonly size: number;
-  readonly oldEtag: string;
-  readonly reply: WriteReply;
-}
-
-/** Copies every key below a prefix, by new key. */
-async function copyBelow(volume: Volume, oldPrefix: string, newPrefix: string): Promise<Map<string, Copy>> {
-  const copied = new Map<string, Copy>();
-  let token: string | undefined;
-  do {
-    const page = await volume.client.list({ prefix: oldPrefix, token, maxKeys: LIST_PAGE_KEYS });
-    const tooLong = page.objects.find((object) => !keyFits(newPrefix + object.key.slice(oldPrefix.length)));
-    if (tooLong !== undefined) throw new FsError(errno.ENAMETOOLONG, tooLong.key);
-    await forEach(page.objects, PARALLEL_COPIES, async (object) => {
-      const key = newPrefix + object.key.slice(oldPrefix.length);
-      copied.set(key, {
-        oldKey: object.key,
-        size: object.size,
-        oldEtag: object.etag,
-        reply: await copyObject(volume, object, key),
-      });
-    });
-    token = page.nextToken;
-  } while (token !== undefined);
-  return copied;
-}
-
-async function copyObject(volume: Volume, object: ListedObject, key: string): Promise<WriteReply> {
-  const source = { key: object.key, etag: object.etag, size: object.size };
-  const standard = (object.storageClass ?? 'STANDARD') === 'STANDARD';
-  const known = volume.attributes.get(object.key, object);
-  let reply: WriteReply;
-  if (standard && object.size <= MAX_COPY_BYTES) {
-    const encryption = keptEncryption(known);
-    reply = await volume.client.copy(object.key, key, { sourceIfMatch: object.etag, encryption });
-  } else {
-    const info = await volume.client.head(object.key);
-    const tags = info.tagCount > 0 ? await volume.client.getTags(object.key) : undefined;
-    const attributes = {
-      headers: { ...info.headers, storageClass: object.storageClass },
-      metadata: info.metadata,
-      tags,
-      encryption: keptEncryption(info),
-    };
-    if (object.size > MAX_COPY_BYTES) reply = await copyLarge(volume, source, key, {}, attributes);
-    else reply = await volume.client.copy(object.key, key, { sourceIfMatch: object.etag, replace: attributes });
-  }
-  if (known !== undefined) {
-    const { etag, date, versionId } = reply;
-    volume.attributes.putWritten(key, { ...known, etag, lastModified: date, date, versionId });
-  }
-  volume.cache.store.aliasVersion(source, { key, etag: reply.etag }, object.size);
-  crashPoint('child-copied');
-  return reply;
-}
-
-/** Inodes below a directory that moved stand for the copies now. */
-function restampBelow(volume: Volume, directory: Inode, prefix: string, copied: ReadonlyMap<string, Copy>): void {
-  for (const child of directory.directory?.children.values() ?? []) {
-    const key = prefix + child.keyPart;
-    if (child.directory !== undefined) restampBelow(volume, child, key, copied);
-    const copy = copied.get(key);
-    if (copy !== undefined && (child.version?.etag === copy.oldEtag || child.directory !== undefined))
-      restamp(volume, child, key, copy.reply);
-  }
-}
-
-async function deleteAll(volume: Volume, keys: readonly string[]): Promise<void> {
-  const failures = await volume.client.deleteMany(keys);
-  for (const { key, error } of failures)
-    volume.logger.error({ err: error, key }, 'the old key of a renamed file could not be deleted');
-  if (failures.length > 0) throw failures[0].error;
 }

@@ -53,6 +53,8 @@ export async function link(
     try {
       await inode.mutex.run(() => commitLocked(volume, inode, 'refuse'));
     } catch (error) {
+      volume.writeBack?.forget(inode);
+      volume.writeBack?.done();
       parent.directory?.overlay.revert(name, sequence);
       volume.inodes.unname(inode, key, origin);
       throw isS3Error(error, 'PreconditionFailed') ? new FsError(errno.EEXIST, name) : error;

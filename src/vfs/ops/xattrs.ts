@@ -3,6 +3,7 @@
  * tells what the store knows; it answers when asked by name and is not listed, so that `cp -a` does not trip on it.
  * `security.*` and `system.*` are EOPNOTSUPP, which keeps `ls -l` from asking for every entry.
  */
+import { isComplete } from '../../cache/attribute-store.js';
 import { MAX_METADATA_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { RequestContext } from '../../fuse/operations.js';
@@ -13,7 +14,7 @@ import type { Inode } from '../inode.js';
 import { saveRootAttributes, writeMarker } from '../marker.js';
 import { FsError } from '../to-errno.js';
 import { keyOf, type Volume } from '../volume.js';
-import { makeCurrent } from './attributes.js';
+import { makeCurrent, noteAttributes } from './attributes.js';
 
 const XATTR_CREATE = 1;
 const XATTR_REPLACE = 2;
@@ -32,7 +33,7 @@ export async function getxattr(
   const inode = volume.inodes.get(nodeid);
   if (name.startsWith('s3.')) return storeAttribute(volume, inode, name.slice(3), ctx.signal);
   if (!name.startsWith('user.')) return -errno.EOPNOTSUPP;
-  if (!inode.dirty) await makeCurrent(volume, inode, ctx.signal);
+  if (inode.info === undefined) await makeCurrent(volume, inode, ctx.signal);
   return inode.attributes.xattrs.get(name) ?? -errno.ENODATA;
 }
 
@@ -49,7 +50,8 @@ async function storeAttribute(
     return Buffer.from(await presigner.presign(key, 3600));
   }
   if (name === 'key') return Buffer.from(key);
-  const info = inode.info ?? (key === '' ? undefined : await headIfPresent(volume, key, signal));
+  const asked = isComplete(inode.info) || key === '';
+  const info = asked ? inode.info : await headIfPresent(volume, key, signal);
   if (info === undefined) return -errno.ENODATA;
   const fixed: Readonly<Record<string, string | undefined>> = {
     etag: info.etag,
@@ -64,8 +66,8 @@ async function storeAttribute(
 export async function listxattr(volume: Volume, ctx: RequestContext, nodeid: number): Promise<string[]> {
   const inode = volume.inodes.get(nodeid);
   // Where a sample showed no metadata in this directory, none is assumed here either: `ls -l` asks every entry.
-  const assumed = volume.options.attributes !== 'full' && inode.info === undefined && inode.handles === 0;
-  if (!assumed && !inode.dirty) await makeCurrent(volume, inode, ctx.signal);
+  const assumed = volume.options.attributes !== 'full' && inode.handles === 0;
+  if (inode.info === undefined && !assumed && !inode.dirty) await makeCurrent(volume, inode, ctx.signal);
   return [...inode.attributes.xattrs.keys()];
 }
 
@@ -101,6 +103,7 @@ async function change(
   if (volume.options.readOnly) throw new FsError(errno.EROFS, inode.path);
   if (inode.isBeginning || (inode === volume.inodes.root && volume.options.prefix === '')) return -errno.EOPNOTSUPP;
   if (inode.staged === undefined) await makeCurrent(volume, inode, ctx.signal);
+  volume.writeBack?.reserve();
   const before = inode.attributes;
   const xattrs = new Map(before.xattrs);
   const refusal = edit(xattrs);
@@ -125,6 +128,7 @@ async function change(
 async function store(volume: Volume, inode: Inode): Promise<void> {
   if (inode.orphanKey !== undefined) return;
   if (inode === volume.inodes.root) return saveRootAttributes(volume);
+  if (volume.writeBack !== undefined) return noteAttributes(volume.writeBack, inode);
   if (inode.directory !== undefined) return writeMarker(volume, inode);
   inode.dirty = true;
   if (inode.staged === undefined || inode.writers === 0) await commit(volume, inode);

@@ -1,0 +1,127 @@
+/**
+ * Names that change here first: UNLINK, and what was made or changed without an open handle. Each is in the journal when
+ * it answers, and visible at once; the store follows.
+ */
+import { errno } from '../../errno.js';
+import type { Inode, LeftName } from '../inode.js';
+import { confirmName, setName } from '../resolve.js';
+import { FsError } from '../to-errno.js';
+import { homeKeyOf, keyOf, keyOfName, type Volume } from '../volume.js';
+import type { WriteBack } from './write-back.js';
+
+/** Takes the name of a file away. What the store has of it goes later. */
+export async function unlinkHere(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<number> {
+  await writeBack.room();
+  writeBack.reserve();
+  if (inode.parent === undefined) return -errno.ENOENT;
+  takeNameAway(volume, writeBack, inode);
+  writeBack.done();
+  await removeStaged(inode);
+  return 0;
+}
+
+/** Part of a change that the caller writes down. */
+export function takeNameAway(volume: Volume, writeBack: WriteBack, inode: Inode): void {
+  const { parent, name } = inode;
+  if (parent === undefined) return;
+  const key = keyOf(volume, inode);
+  const home = homeKeyOf(volume, inode);
+  const sequence = setName(volume, parent, name, undefined);
+  const here: LeftName = { directory: parent, name, sequence };
+  const { leftNames, version } = inode;
+  inode.leftNames = [];
+  writeBack.places.arrived(inode);
+  // Without a version nothing of it is in the store; an upload under way finds that it has no name any more.
+  const isThere = version !== undefined && home === key;
+  if (version !== undefined)
+    writeBack.bury(key, version, isThere ? [here, ...leftNames] : leftNames, { orphan: inode });
+  if (!isThere) writeBack.nameGone(home, version === undefined ? [here, ...leftNames] : [here]);
+  writeBack.forget(inode);
+  inode.dirty = false;
+  inode.attributesChanged = false;
+  volume.attributes.remove(key);
+  volume.inodes.detach(inode, key);
+  volume.inodes.removed(inode, home);
+}
+
+/** The bytes of a file without a name are for its handles only. */
+export async function removeStaged(inode: Inode): Promise<void> {
+  if (inode.handles > 0) return;
+  const { staged } = inode;
+  inode.staged = undefined;
+  await staged?.remove();
+}
+
+/** Gives a file another name in place of `target`; its object stays where it is until it is copied. */
+export async function renameHere(
+  volume: Volume,
+  writeBack: WriteBack,
+  move: { readonly inode: Inode; readonly to: Inode; readonly name: string; readonly target: Inode | undefined },
+): Promise<number> {
+  const { inode, to, name, target } = move;
+  await writeBack.room();
+  writeBack.reserve();
+  if (inode.parent === undefined) throw new FsError(errno.ENOENT, inode.path);
+  if (target !== undefined && target.parent !== undefined) takeNameAway(volume, writeBack, target);
+  moveName(volume, writeBack, inode, to, name);
+  finishMove(volume, writeBack, inode);
+  if (target !== undefined) await removeStaged(target);
+  return 0;
+}
+
+/** The inode gets the name; the change is not written down yet. */
+export function moveName(volume: Volume, writeBack: WriteBack, inode: Inode, to: Inode, name: string): void {
+  const { parent: from, name: oldName } = inode;
+  if (from === undefined) return;
+  const oldHome = homeKeyOf(volume, inode);
+  const key = keyOf(volume, inode);
+  const other = to.directory?.children.get(name);
+  if (other !== undefined && other !== inode) volume.inodes.detach(other, keyOf(volume, other));
+  const left: LeftName = { directory: from, name: oldName, sequence: setName(volume, from, oldName, undefined) };
+  volume.inodes.move(inode, to, name, {
+    from: oldHome,
+    to: keyOfName(volume, to, name, inode.directory !== undefined),
+  });
+  setName(volume, to, name, inode);
+  const home = homeKeyOf(volume, inode);
+  const isStored = inode.directory === undefined ? inode.version !== undefined : inode.directory.isStored;
+  writeBack.places.arrived(inode);
+  if (inode.directory === undefined && inode.version !== undefined && key !== home) inode.storedKey = key;
+  // Back where its object lies: nothing was renamed, as far as the store is concerned.
+  if (key === home) inode.leftNames = inode.leftNames.filter((one) => one.directory !== to || one.name !== name);
+  if (isStored && oldHome === key) inode.leftNames.push(left);
+  else writeBack.nameGone(oldHome, [left]);
+}
+
+/** Notes a renamed file, unless it is back where it was and has nothing for the store. */
+export function finishMove(volume: Volume, writeBack: WriteBack, inode: Inode): void {
+  const isWaiting = inode.storedKey !== undefined || inode.staged !== undefined || inode.attributesChanged;
+  inode.dirty = isWaiting;
+  if (isWaiting) writeBack.note(inode);
+  else {
+    writeBack.forget(inode);
+    writeBack.confirmNames(inode.leftNames);
+    inode.leftNames = [];
+    confirmName(volume, inode);
+    writeBack.done();
+  }
+}
+
+/** Two files change names. Neither name is ever without a file. */
+export function exchangeHere(volume: Volume, writeBack: WriteBack, a: Inode, b: Inode): number {
+  const { parent: parentA, name: nameA } = a;
+  const { parent: parentB, name: nameB } = b;
+  if (parentA === undefined || parentB === undefined) return -errno.ENOENT;
+  writeBack.reserve();
+  const keys = [a, b].map((inode) => keyOf(volume, inode));
+  const homes = [a, b].map((inode) => homeKeyOf(volume, inode));
+  volume.inodes.exchange(a, b, { a: homes[0], b: homes[1] });
+  setName(volume, parentA, nameA, b);
+  setName(volume, parentB, nameB, a);
+  for (const [i, inode] of [a, b].entries()) {
+    writeBack.places.arrived(inode);
+    if (inode.version !== undefined && keys[i] !== homes[1 - i]) inode.storedKey = keys[i];
+    finishMove(volume, writeBack, inode);
+  }
+  return 0;
+}

@@ -1,0 +1,238 @@
+/**
+ * What an earlier daemon left in the journal becomes what waits again: inodes with their staged bytes under their names,
+ * renames and removals that the store does not know of. It is all there, and visible, before the mount answers; bringing
+ * it over goes on behind.
+ *
+ * What the machine may have lost with its power replaces nothing: it becomes a conflict copy. What a damaged journal
+ * leaves in doubt is set aside, bytes and record, and named; nothing is guessed.
+ */
+import { appendFileSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { bootId } from '../../boot-id.js';
+import { errno } from '../../errno.js';
+import { StagedFile } from '../../writeback/staged-file.js';
+import { headIfPresent } from '../find-key.js';
+import type { Inode, LeftName } from '../inode.js';
+import { FsError } from '../to-errno.js';
+import { directoryAttributes } from '../versions.js';
+import { keyOfName, stagedPath, type Volume } from '../volume.js';
+import {
+  type DirectoryRecord,
+  type FileRecord,
+  loadAttributes,
+  type PendingRecord,
+  type RemovalRecord,
+  type UploadRecord,
+} from './record.js';
+import { SAFE_ID } from './state-sync.js';
+import type { WriteBack } from './write-back.js';
+
+interface Found<R> {
+  readonly id: number;
+  readonly record: R;
+  /** Known to be on this machine's disk since before it was last started. */
+  readonly isSafe: boolean;
+}
+
+interface Everything {
+  readonly files: Found<FileRecord>[];
+  readonly directories: Found<DirectoryRecord>[];
+  readonly removals: Found<RemovalRecord>[];
+  readonly uploads: Found<UploadRecord>[];
+}
+
+export async function recover(volume: Volume, writeBack: WriteBack): Promise<void> {
+  const { journal } = writeBack;
+  const doubtful = [...journal.entries()].filter(([id]) => journal.doubtful.has(id));
+  for (const [id, { value }] of doubtful) setAside(volume, writeBack, id, value as PendingRecord);
+  const everything = sort(writeBack);
+  const { files, directories, removals, uploads } = everything;
+  const safe = [...files, ...removals].every(({ isSafe }) => isSafe);
+  for (const found of removals) await recoverRemoval(volume, writeBack, found);
+  for (const found of [...directories].sort((a, b) => a.record.path.length - b.record.path.length))
+    recoverDirectory(volume, writeBack, found);
+  for (const found of files) recoverFile(volume, writeBack, found);
+  // Names that are there again stand over those that were left.
+  for (const inode of writeBack.queue.items()) inode.parent?.directory?.overlay.set(inode.name, inode);
+  dropUnclosed(volume, files, journal.wasDamaged);
+  for (const { id, record } of uploads) {
+    await volume.client.abortUpload(record.key, record.uploadId).then(
+      () => writeBack.alsoAppend([id, undefined]),
+      (error) =>
+        volume.logger.warn({ err: error, key: record.key }, 'an upload of an earlier daemon could not be aborted'),
+    );
+  }
+  writeBack.done();
+  const counts = { files: files.length, directories: directories.length, removals: removals.length };
+  if (files.length + directories.length + removals.length > 0)
+    volume.logger.info(
+      { ...counts, uploads: uploads.length, safe },
+      'taking up what an earlier daemon left to be uploaded',
+    );
+  await writeBack.sync.run();
+}
+
+function sort(writeBack: WriteBack): Everything {
+  const all: Everything = { files: [], directories: [], removals: [], uploads: [] };
+  const { journal } = writeBack;
+  const entries = [...journal.entries()];
+  const marker = entries.find(([id]) => id === SAFE_ID)?.[1].value as { boot: string; sequence: number } | undefined;
+  const isSafe = (sequence: number): boolean =>
+    marker !== undefined && (marker.boot === bootId() || sequence <= marker.sequence);
+  for (const [id, { value, sequence }] of entries) {
+    const record = value as PendingRecord;
+    const found = { id, isSafe: isSafe(sequence) };
+    if (record.kind === 'file') all.files.push({ ...found, record });
+    else if (record.kind === 'directory') all.directories.push({ ...found, record });
+    else if (record.kind === 'removal') all.removals.push({ ...found, record });
+    else if (record.kind === 'upload') all.uploads.push({ ...found, record });
+  }
+  return all;
+}
+
+/** The inode of a directory by its path. One that nothing is known of stands in the store, or comes back with what is in it. */
+function directoryAt(volume: Volume, path: readonly string[]): Inode {
+  let at = volume.inodes.root;
+  for (const name of path) {
+    const known = at.directory?.children.get(name);
+    if (known !== undefined && known.directory === undefined) throw new FsError(errno.ENOTDIR, path.join('/'));
+    const key = keyOfName(volume, at, name, true);
+    const never = Number.NEGATIVE_INFINITY;
+    at = known ?? volume.inodes.add(at, name, key, directoryAttributes(volume, undefined), never);
+  }
+  return at;
+}
+
+function leftNamesOf(volume: Volume, paths: RemovalRecord['left'] = []): LeftName[] {
+  return paths.map((path) => {
+    const directory = directoryAt(volume, path.slice(0, -1));
+    const name = path[path.length - 1];
+    return { directory, name, sequence: directory.directory?.overlay.set(name, undefined) ?? 0 };
+  });
+}
+
+async function recoverRemoval(volume: Volume, writeBack: WriteBack, found: Found<RemovalRecord>): Promise<void> {
+  const { key, etag, lastModified, left, isMarker } = found.record;
+  if (!found.isSafe && etag !== undefined && (await wasWrittenSince(volume, key, etag, lastModified ?? 0))) {
+    writeBack.alsoAppend([found.id, undefined]);
+    return;
+  }
+  const names = leftNamesOf(volume, left);
+  writeBack.removals.add({
+    id: found.id,
+    key,
+    etag,
+    lastModified,
+    names,
+    orphan: undefined,
+    directory: undefined,
+    isMarker: isMarker ?? false,
+    isRunning: false,
+    failure: undefined,
+  });
+}
+
+/** The journal may have lost that the removal was done, and that a file with the same content came after it. */
+async function wasWrittenSince(volume: Volume, key: string, etag: string, lastModified: number): Promise<boolean> {
+  const now = await headIfPresent(volume, key);
+  return (
+    now !== undefined && now.etag === etag && Math.floor(now.lastModified / 1000) > Math.floor(lastModified / 1000)
+  );
+}
+
+function recoverDirectory(volume: Volume, writeBack: WriteBack, { id, record }: Found<DirectoryRecord>): void {
+  const name = record.path[record.path.length - 1];
+  const parent = directoryAt(volume, parentPath(record));
+  const inode = directoryAt(volume, record.path);
+  const { directory } = inode;
+  if (directory === undefined) return;
+  inode.attributes = loadAttributes(record.attributes);
+  inode.checkedAt = volume.clock.monotonic();
+  directory.needsMarker = record.needsMarker ?? false;
+  directory.storedPrefix = record.storedPrefix;
+  if (record.isNew) directory.marker = false;
+  inode.dirty = true;
+  inode.leftNames = leftNamesOf(volume, record.left);
+  parent.directory?.overlay.set(name, inode);
+  writeBack.takeUp(inode, id);
+}
+
+function parentPath({ path }: { readonly path: readonly string[] }): readonly string[] {
+  return path.slice(0, -1);
+}
+
+function recoverFile(volume: Volume, writeBack: WriteBack, found: Found<FileRecord>): void {
+  const { id, record, isSafe } = found;
+  const name = record.path[record.path.length - 1];
+  let staged: StagedFile | undefined;
+  if (record.staged !== undefined) {
+    try {
+      staged = StagedFile.reopen(stagedPath(volume, record.staged.file), record.staged.layout, volume.staging);
+    } catch (error) {
+      volume.logger.error({ err: error, path: record.path.join('/') }, 'the bytes of a file that waits are gone');
+      setAside(volume, writeBack, id, record);
+      return;
+    }
+  }
+  const parent = directoryAt(volume, parentPath(record));
+  const key = keyOfName(volume, parent, name, false);
+  const inode = volume.inodes.add(parent, name, key, loadAttributes(record.attributes), volume.clock.monotonic());
+  inode.version = record.version;
+  inode.size = record.version?.size ?? 0;
+  inode.storedKey = record.storedKey;
+  inode.staged = staged;
+  inode.attributesChanged = record.attributesChanged ?? false;
+  inode.linkTarget = record.target === undefined ? undefined : Buffer.from(record.target, 'base64');
+  inode.dirty = true;
+  inode.leftNames = leftNamesOf(volume, record.left);
+  const replaces = record.version !== undefined || writeBack.removalAt(key) !== undefined;
+  inode.isDoubtful = !isSafe && staged !== undefined && replaces;
+  if (inode.isDoubtful)
+    volume.logger.warn(
+      { path: inode.path },
+      'the machine stopped before this file was safe on its disk: it will not replace what is in the store, but stand beside it',
+    );
+  parent.directory?.overlay.set(name, inode);
+  writeBack.takeUp(inode, id);
+}
+
+function quarantine(volume: Volume): string {
+  const directory = join(volume.options.stateDirectory, 'set-aside');
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
+
+/** Nothing is done with it; a person can look at it. */
+function setAside(volume: Volume, writeBack: WriteBack, id: number, record: PendingRecord): void {
+  const directory = quarantine(volume);
+  appendFileSync(join(directory, 'records.jsonl'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  if (record.kind === 'file' && record.staged !== undefined) {
+    const { file } = record.staged;
+    try {
+      renameSync(stagedPath(volume, file), join(directory, file));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  const what = 'path' in record ? record.path.join('/') : 'key' in record ? record.key : '';
+  volume.logger.error(
+    { kind: record.kind, what, directory },
+    'what the journal says of this is in doubt: it is set aside',
+  );
+  writeBack.alsoAppend([id, undefined]);
+}
+
+/** Bytes that no close or fsync has acknowledged. They are kept where the journal was damaged: it may have named them. */
+function dropUnclosed(volume: Volume, files: ReadonlyArray<Found<FileRecord>>, isDamaged: boolean): void {
+  const named = new Set(files.map(({ record }) => record.staged?.file));
+  const directory = join(volume.options.stateDirectory, 'staged');
+  for (const file of readdirSync(directory)) {
+    if (named.has(file)) continue;
+    const path = join(directory, file);
+    if (!isDamaged || statSync(path).size === 0) rmSync(path, { force: true });
+    else {
+      renameSync(path, join(quarantine(volume), file));
+      volume.logger.error({ file }, 'written bytes that the damaged journal does not name are set aside');
+    }
+  }
+}

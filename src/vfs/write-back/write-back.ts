@@ -1,0 +1,321 @@
+/**
+ * What waits for the store: inodes whose bytes, attributes or names it does not have, and objects that are to be deleted.
+ * Every change is in the journal before the operation answers, and the queue brings it over behind. An inode is one thing
+ * whatever happened to it meanwhile: what is brought over is what it is then, from where its object lies (storedKey) to
+ * where its name says.
+ *
+ * What waits for what: a write of a key waits until an object that lay there and was renamed has been copied away; what
+ * lies below a directory whose keys are still to be moved waits for that move; so does what is made where those keys lie.
+ */
+
+import type { ListedVersion } from '../../cache/attribute-store.js';
+import { DELETE_BATCH_KEYS, MAX_PENDING, PARALLEL_FLUSHES, STATE_SYNC_MS, UPLOAD_LINGER_MS } from '../../constants.js';
+import { isS3Error, type S3ErrorKind } from '../../s3/s3-error.js';
+import { FlushQueue } from '../../writeback/flush-queue.js';
+import type { Journal } from '../../writeback/journal.js';
+import type { StagedFile } from '../../writeback/staged-file.js';
+import type { Inode, LeftName } from '../inode.js';
+import { nameIn } from '../name.js';
+import { homeKeyOf, type Volume } from '../volume.js';
+import { bringOver, unlockCircle } from './bring-over.js';
+import { Places } from './places.js';
+import { recordOf } from './record.js';
+import { type Removal, Removals } from './removals.js';
+import { SAFE_ID, StateSync } from './state-sync.js';
+
+type Change = readonly [number, unknown];
+
+/** Failures that pass by themselves; the others are refusals, and wait until somebody asks. */
+const passing: ReadonlySet<S3ErrorKind> = new Set([
+  'Throttled',
+  'Server',
+  'Timeout',
+  'Unreachable',
+  'Corrupt',
+  'Aborted',
+]);
+
+export class WriteBack {
+  readonly journal: Journal;
+  readonly queue: FlushQueue<Inode>;
+  readonly removals: Removals;
+  readonly sync: StateSync;
+  readonly #volume: Volume;
+  readonly places: Places;
+  /** 1 is the note of what is safe (state-sync.ts). */
+  #nextId = SAFE_ID + 1;
+  #frame: Change[] = [];
+
+  constructor(volume: Volume, journal: Journal) {
+    this.#volume = volume;
+    this.journal = journal;
+    this.places = new Places(
+      volume,
+      (key) => this.removals.at(key)?.isRunning ?? false,
+      () => this.removals.isRunning,
+    );
+    for (const [id] of journal.entries()) this.#nextId = Math.max(this.#nextId, id + 1);
+    this.queue = new FlushQueue<Inode>({
+      clock: { now: () => Date.now(), monotonic: () => performance.now() },
+      run: (inode) => bringOver(volume, this, inode),
+      blockers: (inode) => this.places.blockersOf(inode),
+      unlock: (inodes) => unlockCircle(volume, this, inodes),
+      passes: (error) => !isS3Error(error) || passing.has(error.kind),
+      parallel: PARALLEL_FLUSHES,
+      lingerMs: UPLOAD_LINGER_MS,
+    });
+    this.removals = new Removals(volume, {
+      append: (changes) => this.journal.append(changes),
+      isFrozen: (key) => this.places.isMoving(key),
+      pending: () => this.queue.items(),
+      onEnd: () => this.queue.poke(),
+    });
+    this.sync = new StateSync(journal, STATE_SYNC_MS, volume.logger);
+  }
+
+  newId(): number {
+    return this.#nextId++;
+  }
+
+  /** More than this machine should keep waiting: who makes more waits until some have gone. */
+  room(): Promise<void> | undefined {
+    return this.queue.size + this.removals.size > MAX_PENDING + DELETE_BATCH_KEYS ? this.#drained() : undefined;
+  }
+
+  async #drained(): Promise<void> {
+    while (this.queue.size > MAX_PENDING) await this.queue.change();
+    if (this.removals.size > DELETE_BATCH_KEYS) await this.removals.flush().catch(() => undefined);
+  }
+
+  /** Before anything is changed: the journal will take it. Throws with code ENOSPC. */
+  reserve(): void {
+    this.journal.reserve();
+  }
+
+  /** An inode has something for the store: the journal has it when this returns. */
+  note(...inodes: Inode[]): void {
+    for (const inode of inodes) this.#put(inode);
+    this.#append();
+    for (const inode of inodes) if (inode.journalId !== undefined) this.queue.add(inode);
+  }
+
+  #put(inode: Inode): void {
+    const record = recordOf(inode);
+    if (record === undefined) return;
+    inode.journalId ??= this.newId();
+    inode.notedGeneration = inode.staged?.generation ?? -1;
+    inode.waitsSince ??= this.#volume.clock.now();
+    this.places.note(inode);
+    this.#frame.push([inode.journalId, record]);
+    if (inode.staged !== undefined) this.#watch(inode, inode.staged);
+  }
+
+  /** One that the journal has from an earlier daemon. */
+  takeUp(inode: Inode, id: number): void {
+    inode.journalId = id;
+    inode.waitsSince = this.#volume.clock.now();
+    inode.notedGeneration = inode.staged?.generation ?? -1;
+    this.places.note(inode);
+    if (inode.staged !== undefined) this.#watch(inode, inode.staged);
+    this.queue.add(inode);
+  }
+
+  #watch(inode: Inode, staged: StagedFile): void {
+    this.sync.add(staged);
+    staged.onShrink ??= () => {
+      if (inode.journalId !== undefined && inode.staged !== undefined) this.note(inode);
+    };
+  }
+
+  /** It has nothing for the store any more. */
+  forget(inode: Inode): void {
+    this.places.left(inode);
+    if (inode.journalId !== undefined) this.#frame.push([inode.journalId, undefined]);
+    inode.journalId = undefined;
+    inode.waitsSince = undefined;
+    this.queue.remove(inode);
+  }
+
+  #append(): void {
+    this.journal.append(this.#frame);
+    this.#frame = [];
+  }
+
+  /** Adds to the change that the next note, settle or done writes. */
+  alsoAppend(...changes: Change[]): void {
+    this.#frame.push(...changes);
+  }
+
+  /** Writes the change that was put together. */
+  done(): void {
+    this.#append();
+  }
+
+  /** What this mount knows to stand under a key that is to be deleted. */
+  removalAt(key: string): Removal | undefined {
+    return this.removals.at(key);
+  }
+
+  /** Something else happened to the object: it is not ours to delete. */
+  forgetRemoval(key: string): void {
+    const removal = this.removals.at(key);
+    if (removal === undefined) return;
+    this.alsoAppend(this.removals.drop(removal));
+    this.confirmNames(removal.names);
+  }
+
+  /** An object is to go. `version`: what stands there; undefined: whatever does. */
+  bury(
+    key: string,
+    version: Pick<ListedVersion, 'etag' | 'lastModified'> | undefined,
+    names: readonly LeftName[],
+    of: { readonly orphan?: Inode; readonly directory?: Inode } = {},
+  ): void {
+    const present = this.removals.at(key);
+    if (present !== undefined) this.alsoAppend(this.removals.drop(present));
+    const removal: Removal = {
+      id: this.newId(),
+      key,
+      etag: version?.etag,
+      lastModified: version?.lastModified,
+      names: [...(present?.names ?? []), ...names],
+      orphan: of.orphan,
+      directory: of.directory,
+      isMarker: key.endsWith('/'),
+      isRunning: false,
+      failure: undefined,
+    };
+    this.alsoAppend(this.removals.add(removal));
+  }
+
+  /** Names under whose key the store has nothing, or only what is to be deleted. */
+  nameGone(key: string, names: readonly LeftName[]): void {
+    const under = this.removals.at(key);
+    if (under === undefined) {
+      this.confirmNames(names);
+      return;
+    }
+    under.names.push(...names);
+    this.alsoAppend([under.id, this.removals.recordOf(under)]);
+  }
+
+  /** A new directory has the prefix of one that was removed, whose keys are not all gone: they are not shown in it. */
+  hideRemoved(directory: Inode, prefix: string): void {
+    for (const removal of this.removals.values()) {
+      if (removal.key.length <= prefix.length || !removal.key.startsWith(prefix)) continue;
+      const rest = removal.key.slice(prefix.length);
+      const slash = rest.indexOf('/');
+      const shown = nameIn('', slash < 0 ? rest : rest.slice(0, slash), false);
+      if (shown === undefined || directory.directory?.overlay.get(shown.name)?.present !== undefined) continue;
+      const sequence = directory.directory?.overlay.set(shown.name, undefined) ?? 0;
+      removal.names.push({ directory, name: shown.name, sequence });
+    }
+  }
+
+  /** The store has these names no more. */
+  confirmNames(names: readonly LeftName[]): void {
+    const at = this.#volume.clock.monotonic();
+    for (const { directory, name, sequence } of names) {
+      directory.directory?.overlay.confirm(name, sequence, at);
+      this.#confirmDirectory(directory);
+    }
+  }
+
+  /** A directory that was removed is gone from the store with the last of what lay in it, unless its marker is still there. */
+  #confirmDirectory(directory: Inode): void {
+    const { orphanOf, orphanKey } = directory;
+    const isGone = orphanKey !== undefined && !directory.directory?.overlay.hasUnconfirmed;
+    if (isGone && orphanOf !== undefined && this.removals.at(orphanKey) === undefined) {
+      const record = orphanOf.directory?.overlay.get(directory.name);
+      if (record !== undefined && record.present === undefined)
+        this.confirmNames([{ directory: orphanOf, name: directory.name, sequence: record.sequence }]);
+    }
+    this.#volume.inodes.dropIfUnused(directory);
+  }
+
+  /**
+   * The bytes of an inode are under a key now. Where they were before, and what stood there, is taken care of; `settle`
+   * writes it down.
+   */
+  landed(inode: Inode, key: string, before: ListedVersion | undefined): void {
+    const replaced = this.removals.at(key);
+    if (replaced !== undefined) {
+      this.alsoAppend(this.removals.drop(replaced));
+      this.confirmNames(replaced.names);
+    }
+    const { storedKey } = inode;
+    this.places.left(inode);
+    if (storedKey !== undefined && storedKey !== key) {
+      this.bury(storedKey, before, inode.leftNames);
+      inode.leftNames = [];
+    }
+    if (inode.orphanKey !== undefined) {
+      inode.storedKey = undefined;
+      if (inode.version !== undefined) this.bury(key, inode.version, inode.leftNames, { orphan: inode });
+      inode.leftNames = [];
+      return;
+    }
+    inode.storedKey = homeKeyOf(this.#volume, inode) === key ? undefined : key;
+    if (inode.storedKey === undefined) {
+      this.confirmNames(inode.leftNames);
+      inode.leftNames = [];
+    }
+    this.markStored(inode);
+  }
+
+  /** The directories above it have something in the store. */
+  markStored(inode: Inode): void {
+    for (let at = inode.parent; at?.directory !== undefined && !at.directory.isStored; at = at.parent)
+      at.directory.isStored = true;
+  }
+
+  /** Writes down what an inode is after it was brought over, wholly or in part. */
+  settle(inode: Inode): void {
+    if (inode.dirty && inode.orphanKey === undefined) this.#put(inode);
+    else if (inode.journalId !== undefined) {
+      this.#frame.push([inode.journalId, undefined]);
+      inode.journalId = undefined;
+      inode.waitsSince = undefined;
+    }
+    this.#append();
+  }
+
+  /** Names below a directory have changed with its own: what the journal has of them is noted anew. */
+  noteBelow(directory: Inode): void {
+    const isBelow = (inode: Inode): boolean => {
+      for (let at: Inode | undefined = inode; at !== undefined; at = at.parent) if (at === directory) return true;
+      return false;
+    };
+    for (const inode of this.queue.items()) {
+      if (inode !== directory && (isBelow(inode) || inode.leftNames.some((left) => isBelow(left.directory))))
+        this.#put(inode);
+    }
+    for (const removal of this.removals.values()) {
+      if (removal.names.some((left) => isBelow(left.directory)))
+        this.alsoAppend([removal.id, this.removals.recordOf(removal)]);
+    }
+  }
+
+  /** Brings an inode over now, and what has to go before it. Rejects with what failed. */
+  async flush(inode: Inode): Promise<void> {
+    if (inode.journalId === undefined && !inode.dirty) return;
+    if (inode.journalId === undefined) this.note(inode);
+    await this.queue.urge(inode);
+  }
+
+  /** Tries everything that waits once. What could not be brought over stays. */
+  async flushAll(): Promise<void> {
+    do {
+      await this.queue.settle();
+      await this.removals.flush().catch(() => undefined);
+      // Deleting needs a while; what came meanwhile goes too.
+    } while ([...this.queue.items()].some((inode) => this.queue.stateOf(inode)?.error === undefined));
+  }
+
+  async close(): Promise<void> {
+    await this.queue.close();
+    await this.removals.close();
+    await this.sync.close();
+    await this.journal.close();
+  }
+}

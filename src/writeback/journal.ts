@@ -1,0 +1,295 @@
+/**
+ * What this machine has and S3 has not yet, as an append-only file of checksummed frames (journal-format.ts): entries by
+ * id, each with its last value. Opening it recovers what an earlier daemon left.
+ */
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { KiB, MiB } from '../constants.js';
+import { crashPoint } from '../crash-point.js';
+import {
+  encodeFileHeader,
+  encodeFrame,
+  FILE_HEADER_BYTES,
+  type JournalItem,
+  JournalRefused,
+  MAX_PAYLOAD_BYTES,
+  type Parsed,
+  parseJournal,
+} from './journal-format.js';
+
+export interface JournalEntry {
+  readonly value: unknown;
+  /** Of the frame that set it. */
+  readonly sequence: number;
+}
+
+export interface JournalLogger {
+  warn(details: object, message: string): void;
+  error(details: object, message: string): void;
+}
+
+/** The entry that says whose journal it is. */
+const IDENTITY_ID = 0;
+/** Zeros written ahead (bytes), and how many of them are always there for frames that must not fail. */
+const AHEAD_BYTES = 1 * MiB;
+const RESERVE_BYTES = 64 * KiB;
+/** A journal is written anew when it is longer than this and than so many times what it holds. */
+const REWRITE_BYTES = 4 * MiB;
+const REWRITE_FACTOR = 4;
+
+/** A switch of the crash test, which must fail with it: nothing is written. */
+const isBlind = process.env.PAILFS_TEST_WITHOUT_JOURNAL === '1';
+
+export class Journal {
+  readonly path: string;
+  /** Ids whose state is in doubt, because damaged bytes of the journal may have changed them. */
+  readonly doubtful: ReadonlySet<number>;
+  /** Something of it could not be read when it was opened: entries may be missing. */
+  readonly wasDamaged: boolean;
+  readonly #logger: JournalLogger;
+  readonly #entries = new Map<number, JournalEntry>();
+  #liveBytes = 0;
+  #fd: number;
+  /** Where the next frame goes, and where the zeros behind it end (bytes). */
+  #end: number;
+  #allocated: number;
+  #sequence = 0;
+  #syncing: Promise<void> | undefined;
+  /** Frames that came while the journal is written anew. */
+  #tail: Buffer[] | undefined;
+  #failed = false;
+
+  private constructor(path: string, parsed: Parsed | undefined, size: number, logger: JournalLogger) {
+    this.path = path;
+    this.#logger = logger;
+    this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    for (const frame of parsed?.frames ?? []) {
+      for (const [id, value, sequence] of frame.items) this.#put(id, value, sequence ?? frame.sequence);
+      this.#sequence = frame.sequence;
+    }
+    const inDoubtBefore = Math.max(0, ...(parsed?.damages ?? []).map((damage) => damage.nextSequence));
+    this.doubtful = new Set(
+      [...this.#entries]
+        .filter(([id, { sequence }]) => id !== IDENTITY_ID && sequence < inDoubtBefore)
+        .map(([id]) => id),
+    );
+    this.wasDamaged = parsed !== undefined && (parsed.damages.length > 0 || parsed.isTorn);
+    this.#end = parsed?.end ?? 0;
+    this.#allocated = size;
+  }
+
+  /**
+   * @param identity what the state belongs to (endpoint, bucket, prefix)
+   * Throws JournalRefused for a journal of another identity or a newer format; leaves it alone then.
+   */
+  static open(path: string, identity: string, logger: JournalLogger): Journal {
+    const bytes = read(path);
+    const parsed = bytes === undefined || bytes.length === 0 ? undefined : parseJournal(bytes);
+    if (bytes !== undefined && parsed !== undefined) {
+      mustBelongTo(parsed, identity, path);
+      tellDamage(path, bytes, parsed, logger);
+    }
+    const journal = new Journal(path, parsed, bytes?.length ?? 0, logger);
+    if (parsed === undefined || parsed.damages.length > 0 || parsed.end === 0) journal.#begin();
+    else if (parsed.isTorn) {
+      ftruncateSync(journal.#fd, parsed.end);
+      journal.#allocated = parsed.end;
+    }
+    if (journal.#entries.get(IDENTITY_ID) === undefined) journal.append([[IDENTITY_ID, identity]]);
+    return journal;
+  }
+
+  /** Everything that waits, by id. */
+  *entries(): Generator<[number, JournalEntry]> {
+    for (const entry of this.#entries) if (entry[0] !== IDENTITY_ID) yield entry;
+  }
+
+  get size(): number {
+    return this.#entries.size - 1;
+  }
+
+  /** Of the last frame. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** It could not be written: what is noted from now on does not survive the daemon. */
+  get hasFailed(): boolean {
+    return this.#failed;
+  }
+
+  #put(id: number, value: unknown, sequence: number): void {
+    const before = this.#entries.get(id);
+    // Roughly: what it takes in a frame.
+    if (before !== undefined) this.#liveBytes -= 200;
+    this.#entries.delete(id);
+    if (value === null || value === undefined) return;
+    this.#liveBytes += 200;
+    this.#entries.set(id, { value, sequence });
+  }
+
+  /** Before a change is made: its frame will not fail for want of room. Throws with code ENOSPC. */
+  reserve(bytes = RESERVE_BYTES): void {
+    if (isBlind || this.#failed || this.#end + bytes <= this.#allocated) return;
+    const zeros = Buffer.alloc(Math.max(AHEAD_BYTES, bytes));
+    for (let at = this.#end; at < this.#end + zeros.length; ) {
+      at += writeSync(this.#fd, zeros, at - this.#end, zeros.length - (at - this.#end), at);
+      this.#allocated = Math.max(this.#allocated, at);
+    }
+  }
+
+  /** One change, whole or not at all, that outlives this process when it returns. undefined: the entry is gone. */
+  append(changes: ReadonlyArray<readonly [number, unknown]>): void {
+    if (changes.length === 0) return;
+    const items = changes.map(([id, value]): JournalItem => [id, value ?? null]);
+    this.#sequence++;
+    for (const [id, value] of items) this.#put(id, value, this.#sequence);
+    if (isBlind || this.#failed) return;
+    const frame = encodeFrame(this.#sequence, items);
+    this.#tail?.push(frame);
+    try {
+      this.#write(frame);
+      crashPoint('journal-appended');
+    } catch (error) {
+      this.#failed = true;
+      this.#logger.error(
+        { err: error, path: this.path },
+        'the journal cannot be written: from now on closing a file waits for its upload',
+      );
+    }
+  }
+
+  #write(frame: Buffer): void {
+    for (let done = 0; done < frame.length; )
+      done += writeSync(this.#fd, frame, done, frame.length - done, this.#end + done);
+    this.#end += frame.length;
+    this.#allocated = Math.max(this.#allocated, this.#end);
+  }
+
+  /** What it holds, as frames of a file of its own. */
+  #image(): Buffer {
+    const pieces: Buffer[] = [encodeFileHeader()];
+    let items: JournalItem[] = [];
+    const all = [...this.#entries];
+    // The sequence before the next frame's, so that it follows.
+    const chunks = Math.max(1, Math.ceil((all.length * 400) / (MAX_PAYLOAD_BYTES / 8)));
+    const perChunk = Math.ceil(all.length / chunks);
+    let sequence = this.#sequence - chunks;
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      items = all
+        .slice(chunk * perChunk, (chunk + 1) * perChunk)
+        .map(([id, entry]) => [id, entry.value, entry.sequence]);
+      pieces.push(encodeFrame(++sequence, items));
+    }
+    return Buffer.concat(pieces);
+  }
+
+  /** Replaces the file by what it holds, at once. */
+  #begin(): void {
+    this.#sequence += 1000;
+    const image = this.#image();
+    const path = `${this.path}.new`;
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o600);
+    writeSync(fd, image);
+    fsyncSync(fd);
+    this.#replace(fd, image.length);
+  }
+
+  #replace(fd: number, end: number): void {
+    renameSync(`${this.path}.new`, this.path);
+    closeSync(this.#fd);
+    this.#fd = fd;
+    this.#end = end;
+    this.#allocated = end;
+  }
+
+  /** Resolves when everything appended before the call is on the disk. */
+  async sync(): Promise<void> {
+    while (this.#syncing !== undefined) await this.#syncing;
+    this.#syncing = this.#sync().finally(() => {
+      this.#syncing = undefined;
+    });
+    return this.#syncing;
+  }
+
+  async #sync(): Promise<void> {
+    if (isBlind || this.#failed) return;
+    if (this.#end > REWRITE_BYTES && this.#end > REWRITE_FACTOR * this.#liveBytes) return this.#rewrite();
+    const file = await open(this.path, 'r+');
+    try {
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The file grows with every change; this leaves what still waits. */
+  async #rewrite(): Promise<void> {
+    this.#sequence += 1000;
+    const image = this.#image();
+    this.#tail = [];
+    const path = `${this.path}.new`;
+    const file = await open(path, 'w', 0o600);
+    try {
+      await file.writeFile(image);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    const frames = Buffer.concat(this.#tail);
+    this.#tail = undefined;
+    const fd = openSync(path, constants.O_RDWR);
+    for (let done = 0; done < frames.length; )
+      done += writeSync(fd, frames, done, frames.length - done, image.length + done);
+    this.#replace(fd, image.length + frames.length);
+    const directory = await open(dirname(this.path), 'r');
+    await directory.sync().finally(() => directory.close());
+  }
+
+  async close(): Promise<void> {
+    while (this.#syncing !== undefined) await this.#syncing.catch(() => undefined);
+    // The zeros ahead of the last frame are of no use any more.
+    if (!this.#failed && !isBlind) ftruncateSync(this.#fd, Math.max(FILE_HEADER_BYTES, this.#end));
+    fsyncSync(this.#fd);
+    closeSync(this.#fd);
+  }
+}
+
+function read(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function mustBelongTo(parsed: Parsed, identity: string, path: string): void {
+  let found: unknown;
+  for (const frame of parsed.frames) for (const [id, value] of frame.items) if (id === IDENTITY_ID) found = value;
+  if (found !== undefined && found !== identity)
+    throw new JournalRefused(`${path} belongs to ${JSON.stringify(found)}, not to ${JSON.stringify(identity)}`);
+}
+
+function tellDamage(path: string, bytes: Buffer, parsed: Parsed, logger: JournalLogger): void {
+  const { damages, end, isTorn } = parsed;
+  if (damages.length === 0 && !isTorn) return;
+  const kept = `${path}.damaged`;
+  writeFileSync(kept, bytes, { mode: 0o600 });
+  if (damages.length > 0) {
+    const places = damages.map((damage) => `${damage.start} to ${damage.end}`).join(', ');
+    const message = 'the journal is damaged: it was kept, and what the damaged part may have changed is set aside';
+    logger.error({ path, kept, bytes: places }, message);
+  } else logger.warn({ path, kept, at: end }, 'the journal ends in an incomplete frame: it is cut there');
+}
