@@ -3,6 +3,7 @@
  * had acknowledged (oracle.ts has the rules). scripts/test-crash.js brings the server up and passes the options on.
  */
 import { parseArgs } from 'node:util';
+import { onInterrupt } from '../mount/harness.js';
 import { OLD_ATTRIBUTES } from './check-store.js';
 import { Ground } from './ground.js';
 import { killOnce, type Outcome } from './kill.js';
@@ -93,8 +94,13 @@ function tellFailure(options: Options, plan: Plan, ground: Ground, problems: rea
 
 async function run(options: Options, statistics: Statistics): Promise<void> {
   let ground: Ground | undefined;
+  let leave = (): void => {};
   for (let number = 0; number < options.kills; number++) {
-    ground ??= await Ground.open(options);
+    if (ground === undefined) {
+      const fresh = await Ground.open(options);
+      leave = onInterrupt(() => fresh.close());
+      ground = fresh;
+    }
     const plan = planOf(options.seed, number, options.workloads, options.writeBack);
     const begun = Date.now();
     const seconds = () => ((Date.now() - begun) / 1000).toFixed(1);
@@ -119,6 +125,7 @@ async function run(options: Options, statistics: Statistics): Promise<void> {
     if (problems.length > 0) tellFailure(options, plan, ground, problems, ground.lastLines());
     if (problems.length > 0 || isSpent) {
       statistics.addHits(ground.hits());
+      leave();
       await ground.close(options.keep && problems.length > 0);
       ground = undefined;
     }

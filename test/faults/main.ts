@@ -15,7 +15,7 @@ import { binary } from '../cli/fixture.js';
 import { contentOf, Random } from '../crash/content.js';
 import { CrashDaemon, type DaemonPlace, umount } from '../crash/daemon.js';
 import { Store } from '../mount/bucket.js';
-import { abortMount, run } from '../mount/harness.js';
+import { abortMount, onInterrupt, run } from '../mount/harness.js';
 import { type Scenario, scenarios, type Trouble, writeCredentials } from './scenarios.js';
 import { FILES, isIt, LARGE, nameOf, type Possible, type WorkerAnswer } from './worker.js';
 
@@ -186,6 +186,7 @@ class Faults {
 
 async function storeInTrouble(seed: number, writeBack: string, tally: { passed: number; failed: number }) {
   const faults = await Faults.open(seed, writeBack);
+  const leave = onInterrupt(() => faults.close());
   try {
     await faults.mount();
     for (const [number, scenario] of scenarios.entries()) await faults.scenario(scenario, seed + number * 10);
@@ -195,6 +196,7 @@ async function storeInTrouble(seed: number, writeBack: string, tally: { passed: 
   } finally {
     tally.passed += faults.passed;
     tally.failed += faults.failed;
+    leave();
     await faults.close();
   }
 }
@@ -202,6 +204,7 @@ async function storeInTrouble(seed: number, writeBack: string, tally: { passed: 
 /** The state directory on a disk of its own, with less room than the files need. */
 async function fullDisk(seed: number, writeBack: string, tally: { passed: number; failed: number }) {
   const faults = await Faults.open(seed, writeBack);
+  const leave = onInterrupt(() => faults.close());
   const state = join(faults.directory, 'state');
   try {
     const made = await run('mount', ['-t', 'tmpfs', '-o', `size=${SMALL_DISK}`, 'tmpfs', state]);
@@ -219,6 +222,7 @@ async function fullDisk(seed: number, writeBack: string, tally: { passed: number
   } finally {
     tally.passed += faults.passed;
     tally.failed += faults.failed;
+    leave();
     await faults.close();
   }
 }

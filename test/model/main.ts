@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { WriteBack } from '../crash/oracle.js';
+import { onInterrupt } from '../mount/harness.js';
 import { openPlace, type S3Place } from '../mount/s3-place.js';
 import { chooseProgram, countOperations, type Stage } from './operations.js';
 import { type Failure, ModelRun } from './run.js';
@@ -15,7 +16,7 @@ import { shrink, tell } from './shrink.js';
 
 /** Operations of one program; many programs find more than a long one, and are quicker to shrink. */
 const OPERATIONS_IN_A_PROGRAM = 1_500;
-const SHOWN_OPERATIONS = 60;
+const SHOWN_OPERATIONS = 200;
 
 interface Options {
   readonly operations: number;
@@ -47,9 +48,11 @@ async function runOnce(
   toTheEnd = true,
 ): Promise<Failure | undefined> {
   const run = new ModelRun(s3, writeBack);
+  const leave = onInterrupt(() => run.close());
   try {
     return await run.run(stages, toTheEnd);
   } finally {
+    leave();
     await run.close();
   }
 }

@@ -123,6 +123,8 @@ export class ModelRun {
   }
 
   async #foreign(seed: number, count: number): Promise<void> {
+    // What waits for its upload would meet the other client's change, and rightly become a conflict.
+    if (this.writeBack === 'on') await this.#remount(false, true);
     const tree = await this.#drivers[0].read();
     const random = new Random(seed);
     // A directory that only this key lets exist would go with it, which no plain directory does.
