@@ -120,6 +120,13 @@ export class BlockCache {
     return this.#file(await this.store.adopt(path, source.key, source.etag, size, valid), source);
   }
 
+  /** The bytes of a small file that was uploaded become cached content, if they are all of it. Acquired. */
+  async keep(source: Source, size: number, bytes: Uint8Array, isWhole: boolean): Promise<CachedFile> {
+    const file = this.acquire(source, size);
+    if (isWhole) await this.store.write(file.content, 0, [bytes]);
+    return file;
+  }
+
   /**
    * GET of the first bytes of whatever version stands under the key now. Resolves as soon as the version is known; the
    * bytes arrive behind. Rejects with NotModified when it still is `unless`.

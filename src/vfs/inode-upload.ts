@@ -95,6 +95,7 @@ export async function send(
         source,
         read: (start, end) => readBytes(volume, inode, staged, start, end),
         stillWanted: target.stillWanted,
+        account: volume.writeBack?.accountOf(target.key),
       },
       { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
     ),
@@ -159,7 +160,12 @@ export async function settleStaged(volume: Volume, inode: Inode, staged: StagedF
   dropCached(volume, inode);
   const key = keyOf(volume, inode);
   try {
-    const file = await volume.cache.adopt(staged.path, { key, etag: info.etag }, info.size, valid);
+    const source = { key, etag: info.etag };
+    const { inline } = staged;
+    const file =
+      inline === undefined
+        ? await volume.cache.adopt(staged.path, source, info.size, valid)
+        : await volume.cache.keep(source, info.size, Buffer.concat([inline], info.size), staged.isWhole);
     if (inode.handles > 0 && inode.cached === undefined && inode.version?.etag === info.etag)
       holdCached(volume, inode, file);
     else volume.cache.release(file);
