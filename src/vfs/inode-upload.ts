@@ -5,6 +5,7 @@
 import { isComplete, type KnownObject } from '../cache/attribute-store.js';
 import type { CachedFile, Source } from '../cache/block-cache.js';
 import { PARALLEL_PARTS } from '../constants.js';
+import { crashPoint } from '../crash-point.js';
 import { errno } from '../errno.js';
 import type { ObjectHeaders, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
 import type { CopySource } from '../writeback/copy-source.js';
@@ -179,4 +180,5 @@ export async function settleStaged(volume: Volume, inode: Inode, staged: StagedF
     await staged.remove();
   }
   staged.close();
+  crashPoint('upload-settled');
 }

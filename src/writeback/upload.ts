@@ -3,6 +3,7 @@
  * connections allow; a multipart upload that fails is aborted. Conditions make sure that only the version the file
  * started from is replaced.
  */
+import { crashPoint } from '../crash-point.js';
 import type { ObjectClient, UploadedPart, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
 import type { CopySource } from './copy-source.js';
@@ -52,6 +53,7 @@ export class UploadSuperseded extends Error {
 
 export async function upload(input: UploadInput, options: UploadOptions): Promise<WriteReply> {
   const { plan } = input;
+  crashPoint('upload-begun');
   if (plan.kind === 'put') return putWhole(input, plan.size, options);
   if (plan.kind === 'copy') return copyWhole(input, plan.source, options);
   return uploadParts(input, plan.parts, plan.size, options);
@@ -85,9 +87,11 @@ async function uploadParts(
   const copies = planned.some((part) => part.kind === 'copy');
   input.account?.begin();
   const uploadId = await client.createUpload(input.key, { ...input.attributes, copies });
+  crashPoint('upload-created');
   input.account?.begun(uploadId);
   try {
     const parts = await sendParts(input, uploadId, planned, options);
+    crashPoint('parts-sent');
     if (!input.stillWanted()) throw new UploadSuperseded(input.key);
     const reply = await client.completeUpload(input.key, uploadId, parts, { ...input.condition, size });
     input.account?.ended();
