@@ -44,6 +44,9 @@ export interface ListedVersion {
 /** Prefixes of which it is remembered whether POSIX metadata were seen. */
 const MAX_LEARNT_PREFIXES = 10_000;
 
+/** Entries reach the index at most this long after they were put (ms). */
+const LAST_COMMITS_MS = 10_000;
+
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
 export class AttributeStore {
@@ -52,14 +55,40 @@ export class AttributeStore {
   /** Prefixes (with their trailing slash) in which an object with, or only objects without, POSIX metadata were seen. */
   readonly #learnt = new LRUCache<string, boolean>({ max: MAX_LEARNT_PREFIXES });
 
+  /** What this machine wrote since then (ms since 1970) and before this run may have been written once more. */
+  #doubtfulFrom = Number.POSITIVE_INFINITY;
+  readonly #startedAt: number;
+
   constructor(index: CacheIndex, clock: Clock) {
     this.#entries = index.attributes;
     this.#clock = clock;
+    this.#startedAt = clock.now();
+    if (index.wasLeftOpen) this.#doubtLast();
+  }
+
+  /**
+   * After a process that was killed: a write of its last seconds may have an entry of the write before, of the same
+   * content and (within the second) date.
+   */
+  #doubtLast(): void {
+    let last = 0;
+    for (const { value } of this.#entries.entries()) last = Math.max(last, (value as Entry).at);
+    this.#doubtfulFrom = last - LAST_COMMITS_MS;
+  }
+
+  #isDoubtful({ written, at }: Entry): boolean {
+    return written && at >= this.#doubtfulFrom && at < this.#startedAt;
   }
 
   get(key: string, version: ListedVersion): KnownObject | undefined {
     const entry = this.#entries.get(key) as Entry | undefined;
-    if (entry === undefined || entry.info.etag !== version.etag || entry.info.size !== version.size) return undefined;
+    if (
+      entry === undefined ||
+      this.#isDoubtful(entry) ||
+      entry.info.etag !== version.etag ||
+      entry.info.size !== version.size
+    )
+      return undefined;
     if (entry.written) {
       if (Math.abs(version.lastModified - entry.info.date) > RACY_WINDOW_MS + 1000) return undefined;
       return { ...entry.info, lastModified: version.lastModified };
@@ -80,7 +109,8 @@ export class AttributeStore {
 
   /** Whatever was known last of the key, of any version. */
   latest(key: string): KnownObject | undefined {
-    return (this.#entries.get(key) as Entry | undefined)?.info;
+    const entry = this.#entries.get(key) as Entry | undefined;
+    return entry === undefined || this.#isDoubtful(entry) ? undefined : entry.info;
   }
 
   put(key: string, info: KnownObject): void {

@@ -47,6 +47,8 @@ const META_BYTES = 64;
 
 export class CacheIndex {
   readonly directory: string;
+  /** The process that had it last did not close it: what it put in its last moments may be missing. */
+  readonly wasLeftOpen: boolean;
   readonly #root: RootDatabase;
   readonly #logger: Logger;
   #closed: Promise<void> | undefined;
@@ -58,8 +60,9 @@ export class CacheIndex {
   /** Key -> what HEAD said of its version last seen. */
   readonly attributes: IndexTable<unknown>;
 
-  private constructor(directory: string, logger: Logger) {
+  private constructor(directory: string, logger: Logger, wasLeftOpen: boolean) {
     this.directory = directory;
+    this.wasLeftOpen = wasLeftOpen;
     this.#logger = logger;
     this.#root = open({ path: directory, maxDbs: 4, noSubdir: false, noSync: true });
     const onError = (error: unknown): void => this.#onError(error);
@@ -73,9 +76,10 @@ export class CacheIndex {
     const mark = join(cacheDirectory, 'index.opening');
     const boot = join(cacheDirectory, 'index.boot');
     mkdirSync(path, { recursive: true, mode: 0o700 });
+    const wasLeftOpen = existsSync(boot);
     const attempt = (): CacheIndex => {
       setMark(mark, '');
-      const index = new CacheIndex(path, logger);
+      const index = new CacheIndex(path, logger, wasLeftOpen);
       for (const _ of index.contents.entries());
       for (const _ of index.versions.entries());
       rmSync(mark, { force: true });

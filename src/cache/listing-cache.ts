@@ -45,6 +45,10 @@ export interface ListingOptions {
   readonly hydrate: (prefix: string, page: ListingPage) => Promise<void>;
   /** Objects that are still in the store and are not to be shown any more. */
   readonly isHidden?: (key: string) => boolean;
+  /** The same of all that lies below a prefix. */
+  readonly isHiddenPrefix?: (prefix: string) => Promise<boolean>;
+  /** Changes when something that was hidden has gone from the store. */
+  readonly hiddenVersion?: () => number;
   /** Asks for metadata too, where the server tells it in listings. */
   readonly metadata?: boolean;
 }
@@ -56,6 +60,9 @@ interface PageSlot {
   page: ListingPage | undefined;
   loading: Promise<ListingPage> | undefined;
 }
+
+/** While much is being removed; after so many tries a name that just went may be shown for once. */
+const MAX_ATTEMPTS = 5;
 
 export class Listing {
   readonly #options: ListingOptions;
@@ -141,20 +148,35 @@ export class Listing {
     return slot.loading;
   }
 
-  async #request(slot: PageSlot): Promise<ListingPage> {
+  async #request(slot: PageSlot, attempt = 1): Promise<ListingPage> {
     const prefix = this.#prefix();
+    const version = this.#options.hiddenVersion?.();
     const startedAt = this.#options.clock.monotonic();
     const until = this.#slots[this.#slots.indexOf(slot) + 1]?.after;
     const { carry } = slot;
-    const { items, last, date } = await this.#collect(prefix, slot.after, until);
+    const { items: listed, last, date } = await this.#collect(prefix, slot.after, until);
+    const items = await this.#shown(listed);
     const { nameIn } = this.#options;
     const found = entriesOf({ prefix, begun: this.#begun, items, last, carry }, nameIn);
     this.marker = found.marker ?? this.marker;
     const entries = await this.#withFolders(prefix, found.entries);
     const page = { entries, after: slot.after, last, startedAt, date: Math.min(date, carry.date ?? date) };
     await this.#options.hydrate(prefix, page);
+    // Its keys were moved meanwhile: what lies under the old prefix is not it any more.
+    if (this.#prefix() !== prefix) return this.#request(slot);
+    // It went between the answer and now: the answer still has it.
+    if (version !== this.#options.hiddenVersion?.() && attempt < MAX_ATTEMPTS) return this.#request(slot, attempt + 1);
     this.#accept(slot, page, { ...found.carry, date });
     return page;
+  }
+
+  /** Without the directories of which nothing is to be shown. */
+  async #shown(items: Item[]): Promise<Item[]> {
+    const { isHiddenPrefix } = this.#options;
+    if (isHiddenPrefix === undefined) return items;
+    const shown: Item[] = [];
+    for (const item of items) if (typeof item !== 'string' || !(await isHiddenPrefix(item))) shown.push(item);
+    return shown;
   }
 
   /**
@@ -294,9 +316,10 @@ export class ListingCache {
   }
 
   /** The listing of a directory that was just made: it is known to hold nothing. */
-  beginEmpty(directory: number, prefix: () => string): void {
+  beginEmpty(directory: number, prefix: () => string): Listing {
     const listing = this.begin(directory, prefix);
     listing.assumeEmpty();
+    return listing;
   }
 
   drop(directory: number): void {

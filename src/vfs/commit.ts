@@ -9,7 +9,7 @@ import { errno } from '../errno.js';
 import type { WriteCondition, WriteReply } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
 import type { StagedFile } from '../writeback/staged-file.js';
-import { isConflict } from '../writeback/upload.js';
+import { isConflict, UploadSuperseded } from '../writeback/upload.js';
 import { keepConflictCopy } from './conflict-copy.js';
 import { followCopies, keepCopies } from './copied-content.js';
 import { headIfPresent } from './find-key.js';
@@ -38,11 +38,13 @@ export async function commit(volume: Volume, inode: Inode): Promise<void> {
 /** For callers that hold the inode's mutex. */
 export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnConflict = 'keep both'): Promise<void> {
   try {
-    for (let round = 0; round < MAX_ROUNDS && inode.dirty; round++) {
+    // Behind the operations a second round is another turn of the queue: something else may have to go before it.
+    const rounds = volume.writeBack === undefined ? MAX_ROUNDS : 1;
+    for (let round = 0; round < rounds && inode.dirty; round++) {
       if (inode.orphanKey !== undefined) {
         // Removed: its bytes live on for its handles only.
         inode.dirty = false;
-      } else if (inode.staged !== undefined) await commitStaged(volume, inode, inode.staged, conflicts, round);
+      } else if (inode.staged !== undefined) await commitStaged(volume, inode, inode.staged, conflicts);
       else if (inode.storedKey !== undefined) await commitMove(volume, inode, inode.storedKey);
       else await commitAttributes(volume, inode);
     }
@@ -52,13 +54,7 @@ export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnCo
   }
 }
 
-async function commitStaged(
-  volume: Volume,
-  inode: Inode,
-  staged: StagedFile,
-  conflicts: OnConflict,
-  round: number,
-): Promise<void> {
+async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, conflicts: OnConflict): Promise<void> {
   await keepCopies(inode);
   // What is sent is what the journal says is sent: after a crash the object is recognised by it.
   if (volume.writeBack !== undefined) volume.writeBack.note(inode);
@@ -69,7 +65,7 @@ async function commitStaged(
   // A file that never rests is brought over as it is in the end.
   const isSame = (): boolean => volume.writeBack === undefined || staged.generation === generation;
   const stillWanted = (): boolean =>
-    inode.orphanKey === undefined && homeKeyOf(volume, inode) === key && (round > 0 || isSame());
+    inode.orphanKey === undefined && homeKeyOf(volume, inode) === key && (inode.restless >= MAX_ROUNDS || isSame());
   const sendTo = (to: string, condition: WriteCondition, withBase: boolean): Promise<WriteReply> =>
     send(volume, inode, staged, attributes, { key: to, condition, withBase, stillWanted });
   const note = async (at: string, reply: WriteReply): Promise<void> => {
@@ -83,20 +79,33 @@ async function commitStaged(
       volume.writeBack?.settle(inode);
     }
   };
-  let reply: WriteReply;
   try {
     if (inode.isDoubtful) throw new FsError(errno.ESTALE, inode.path);
     const isOurs = (now: KnownObject): boolean => isSent(now, attributes, size);
-    reply = await writeOver(volume, inode, key, isOurs, (condition) =>
-      sendTo(key, condition, inode.version !== undefined),
-    );
+    await claiming(volume, inode, key, async () => {
+      const write = (condition: WriteCondition): Promise<WriteReply> =>
+        sendTo(key, condition, inode.version !== undefined);
+      const reply = await writeOver(volume, inode, key, isOurs, write);
+      crashPoint('upload-done');
+      await note(key, reply);
+    });
   } catch (error) {
     if (!(inode.isDoubtful || isConflict(error)) || conflicts === 'refuse') throw error;
     inode.isDoubtful = false;
-    return keepConflictCopy(volume, inode, { send: (to) => sendTo(to, { ifAbsent: true }, false), note });
+    await keepConflictCopy(volume, inode, { send: (to) => sendTo(to, { ifAbsent: true }, false), note });
   }
-  crashPoint('upload-done');
-  await note(key, reply);
+}
+
+/** Of two inodes that had the same name one after the other, only one writes its key at a time. */
+function claiming(volume: Volume, inode: Inode, key: string, work: () => Promise<void>): Promise<void> {
+  const places = volume.writeBack?.places;
+  if (places === undefined) return work();
+  return places.claiming(key, () => {
+    // What was written there last has another name by now, and has to be copied away first.
+    const other = places.movedFrom(key);
+    if (other !== undefined && other !== inode) throw new UploadSuperseded(key);
+    return work();
+  });
 }
 
 /** ETag of what this mount has last seen under the key where an inode belongs; undefined: nothing. */
@@ -169,15 +178,17 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
     confirmName(volume, inode);
     volume.writeBack?.settle(inode);
   };
-  let reply: WriteReply;
   try {
-    reply = await writeOver(volume, inode, key, isOurs, (condition) => copy(key, condition));
+    await claiming(volume, inode, key, async () => {
+      if (inode.orphanKey !== undefined || homeKeyOf(volume, inode) !== key) throw new UploadSuperseded(key);
+      const reply = await writeOver(volume, inode, key, isOurs, (condition) => copy(key, condition));
+      crashPoint('copy-done');
+      await note(key, reply);
+    });
   } catch (error) {
     if (!isConflict(error)) throw error;
-    return keepConflictCopy(volume, inode, { send: (to) => copy(to, { ifAbsent: true }), note });
+    await keepConflictCopy(volume, inode, { send: (to) => copy(to, { ifAbsent: true }), note });
   }
-  crashPoint('copy-done');
-  await note(key, reply);
 }
 
 /** chmod, chown, utimens and xattrs of an object whose bytes stay: a copy onto itself inside the store. */

@@ -33,6 +33,7 @@ import { FsError, toErrno } from './to-errno.js';
 import { directoryAttributes } from './versions.js';
 import type { Volume, VolumeOptions } from './volume.js';
 import { flushBelow } from './write-back/flushing.js';
+import { goneVersion, isAllGone, isGone } from './write-back/gone.js';
 import { recover } from './write-back/recovery.js';
 import { WriteBack } from './write-back/write-back.js';
 
@@ -125,7 +126,9 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       clock,
       nameIn,
       hydrate: (prefix, page) => hydrator.hydrate(volume, prefix, page),
-      isHidden: (key) => !key.endsWith('/') && volume.writeBack?.removalAt(key) !== undefined,
+      isHidden: (key) => isGone(volume, key),
+      isHiddenPrefix: async (prefix) => isAllGone(volume, prefix),
+      hiddenVersion: () => goneVersion(volume),
       metadata: options.attributes !== 'listing',
     }),
     conflicts: [],

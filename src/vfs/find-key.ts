@@ -2,6 +2,7 @@
  * What the store says of one key or prefix, asked now: one request each. Where listing is denied an absent key answers
  * 403, which is absence here.
  */
+
 import { folderMarkerOf } from '../cache/listing-entries.js';
 import type { ListPage, ObjectInfo } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';

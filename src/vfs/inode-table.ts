@@ -93,11 +93,18 @@ export class InodeTable {
     return Math.max(digest.readUIntBE(0, 6) * 16 + (digest[6] & 15), ROOT_NODEID + 1);
   }
 
-  /** Puts an inode that was dropped back into the table, under the name it had: its directory still knows it. */
-  revive(inode: Inode): void {
-    if (this.#byId.has(inode.nodeid)) return;
+  /**
+   * Puts an inode that was dropped back into the table, under the name it had: its directory still knows it. Answers the
+   * one that has the name: another, if the name was looked up anew since.
+   */
+  revive(inode: Inode): Inode {
+    if (this.#byId.has(inode.nodeid)) return inode;
+    const children = inode.parent?.directory?.children;
+    const other = children?.get(inode.name);
+    if (other !== undefined && this.#byId.has(other.nodeid)) return other;
     this.#byId.set(inode.nodeid, inode);
-    inode.parent?.directory?.children.set(inode.name, inode);
+    children?.set(inode.name, inode);
+    return inode;
   }
 
   /** Takes the name away; the inode lives on for those who hold it. */

@@ -115,6 +115,8 @@ export class Inode {
   notedGeneration = -1;
   /** Since when it has had something for the store (ms since 1970). */
   waitsSince: number | undefined;
+  /** Uploads in a row that were given up because it was written meanwhile. */
+  restless = 0;
   /** Its bytes may have been lost with the machine's power: they must not replace anything. */
   isDoubtful = false;
   /** Held while there are handles or staged bytes over it. */

@@ -16,6 +16,7 @@ import { keyFits, nameIn, type Part } from './name.js';
 import { FsError } from './to-errno.js';
 import { adoptDirectory, adoptEntry, adoptFile } from './versions.js';
 import { ageOf, isFresh, keyOfName, partIn, prefixOf, type Volume } from './volume.js';
+import { goneVersion, isAllGone, isGone } from './write-back/gone.js';
 
 /** Records of one directory's overlay after which those that no listing needs are dropped, each time it has grown so much. */
 const OVERLAY_SWEEP = 1024;
@@ -49,8 +50,7 @@ function resolveLocally(
   if (record !== undefined) {
     const age = record.confirmedAt === undefined ? 0 : ageOf(volume, record.confirmedAt);
     if (record.present !== undefined && (record.confirmedAt === undefined || isFresh(volume, record.present))) {
-      volume.inodes.revive(record.present);
-      return record.present;
+      return volume.inodes.revive(record.present);
     }
     if (record.present === undefined && age <= absenceTtl) return undefined;
   }
@@ -84,31 +84,39 @@ async function ask(
   part: Part,
   signal?: AbortSignal,
 ): Promise<Inode | undefined> {
+  if (volume.writeBack?.places.isShadowed(parent)) return undefined;
   const listed = await askByListing(volume, parent, name);
   if (listed !== 'unknown') return listed;
   const askedAt = volume.clock.monotonic();
   const key = prefixOf(volume, parent) + part.text;
+  // Its keys may have been moved meanwhile.
+  const version = goneVersion(volume);
+  const answer = (found: Found): Inode | undefined | Promise<Inode | undefined> =>
+    prefixOf(volume, parent) + part.text === key && goneVersion(volume) === version
+      ? settle(volume, parent, name, askedAt, found)
+      : ask(volume, parent, name, part, signal);
   if (!keyFits(key)) throw new FsError(errno.ENAMETOOLONG, key);
   if (part.kind === 'long') {
     const isThere = await beginsSomething(volume, key, parent.begun + part.text);
-    return settle(volume, parent, name, askedAt, isThere ? { directory: true } : {});
+    return answer(isThere ? { directory: true } : {});
   }
   if (part.kind === 'object') {
     const object = await objectBeside(volume, parent, key, part.text === '', signal);
-    return settle(volume, parent, name, askedAt, { object });
+    return answer({ object });
   }
   const [object, below] = await Promise.all([
     // An object without a text is the marker of the directory itself.
     part.text === '' ? undefined : headIfPresent(volume, key, signal),
     firstBelow(volume, `${key}/`, signal),
   ]);
-  if (!isNothing(below)) {
+  if (!isNothing(below) && !(await isAllGone(volume, `${key}/`, signal))) {
     const marker = await markerOf(volume, key, below, signal);
-    return settle(volume, parent, name, askedAt, { directory: true, marker, shadows: object !== undefined });
+    return answer({ directory: true, marker, shadows: object !== undefined });
   }
+  if (object !== undefined && isGone(volume, key)) return answer({});
   if (object === undefined && (await hasFolderMarker(volume, key, signal)))
-    return settle(volume, parent, name, askedAt, { directory: true, folderMarker: true });
-  return settle(volume, parent, name, askedAt, { object });
+    return answer({ directory: true, folderMarker: true });
+  return answer({ object });
 }
 
 /** Whether any component that is too long for a name begins like this. */
@@ -165,8 +173,7 @@ interface Found {
 function settle(volume: Volume, parent: Inode, name: string, askedAt: number, found: Found): Inode | undefined {
   const record = parent.directory?.overlay.over(name, askedAt);
   if (record !== undefined) {
-    if (record.present !== undefined) volume.inodes.revive(record.present);
-    return record.present;
+    return record.present === undefined ? undefined : volume.inodes.revive(record.present);
   }
   if (found.directory) {
     const inode = adoptDirectory(volume, parent, name, askedAt, found.marker);
@@ -286,5 +293,7 @@ async function askByListing(volume: Volume, parent: Inode, name: string): Promis
 
 /** Begins a listing of a directory; what it will have seen leaves the overlay once it is complete. */
 export function startListing(volume: Volume, directory: Inode): Listing {
+  if (volume.writeBack?.places.isShadowed(directory))
+    return volume.listings.beginEmpty(directory.nodeid, () => prefixOf(volume, directory));
   return volume.listings.begin(directory.nodeid, () => prefixOf(volume, directory), directory.begun);
 }

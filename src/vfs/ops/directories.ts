@@ -106,8 +106,7 @@ function inodeOf(volume: Volume, directory: Inode, entry: ReaderEntry, askedAt: 
   const ours = record?.present ?? entry.inode;
   if (ours !== undefined) {
     if (ours.parent !== directory || ours.name !== entry.name) return undefined;
-    volume.inodes.revive(ours);
-    return ours;
+    return volume.inodes.revive(ours);
   }
   return entry.listed === undefined ? undefined : adoptEntry(volume, directory, entry.listed, askedAt);
 }
@@ -197,8 +196,9 @@ export async function isEmpty(volume: Volume, directory: Inode): Promise<boolean
   const { overlay } = directory.directory ?? {};
   const removed = new Set<string>();
   for (const [name, record] of overlay?.entries() ?? []) {
-    if (record.present !== undefined && record.present.parent === directory) return false;
+    // What the store has (or had: somebody else may have removed it) the store is asked for.
     if (record.confirmedAt !== undefined) continue;
+    if (record.present !== undefined && record.present.parent === directory) return false;
     const text = partIn(directory, name)?.text ?? name;
     removed.add(text).add(`${text}/`);
   }

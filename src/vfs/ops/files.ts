@@ -6,7 +6,7 @@ import { isComplete } from '../../cache/attribute-store.js';
 import { LOOKUP_SERIES, LOOKUP_SERIES_MS } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { CreateReply, OpenReply, RequestContext } from '../../fuse/operations.js';
-import { isS3Error } from '../../s3/s3-error.js';
+import { isS3Error, S3Error } from '../../s3/s3-error.js';
 import { S_IFREG } from '../attribute.js';
 import { commit } from '../commit.js';
 import { headIfPresent } from '../find-key.js';
@@ -94,11 +94,14 @@ async function revalidate(volume: Volume, inode: Inode, writes: boolean, signal:
 async function ask(volume: Volume, inode: Inode, writes: boolean, signal: AbortSignal): Promise<void> {
   if (!writes && (await revalidateByListing(volume, inode))) return;
   const askedAt = volume.clock.monotonic();
+  const key = keyOf(volume, inode);
   try {
     if (writes || !inode.isRegular) await revalidateByHead(volume, inode, askedAt, signal);
     else await revalidateByGet(volume, inode, askedAt, signal);
   } catch (error) {
     if (!isS3Error(error, 'NotFound') || inode.parent === undefined) throw error;
+    // Its object was moved meanwhile.
+    if (keyOf(volume, inode) !== key) return ask(volume, inode, writes, signal);
     forgetName(volume, inode.parent, inode.name);
     throw new FsError(errno.ESTALE, inode.path);
   }
@@ -130,12 +133,10 @@ async function revalidateByListing(volume: Volume, inode: Inode): Promise<boolea
 }
 
 async function revalidateByHead(volume: Volume, inode: Inode, askedAt: number, signal: AbortSignal): Promise<void> {
-  const info = await headIfPresent(volume, keyOf(volume, inode), signal);
+  const key = keyOf(volume, inode);
+  const info = await headIfPresent(volume, key, signal);
   if (inode.parent === undefined || inode.dirty) return;
-  if (info === undefined) {
-    forgetName(volume, inode.parent, inode.name);
-    throw new FsError(errno.ESTALE, inode.path);
-  }
+  if (info === undefined) throw new S3Error('NotFound', key, { operation: 'HeadObject', key });
   mustBeSince(volume, inode, inode.parent, adoptFile(volume, inode.parent, inode.name, info, info, askedAt));
 }
 

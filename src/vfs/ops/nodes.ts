@@ -54,8 +54,11 @@ export function getattr(volume: Volume, ctx: RequestContext, nodeid: number): At
 async function revalidate(volume: Volume, inode: Inode, signal: AbortSignal): Promise<void> {
   const { parent, name } = inode;
   const askedAt = volume.clock.monotonic();
-  const info = await headIfPresent(volume, keyOf(volume, inode), signal);
+  const key = keyOf(volume, inode);
+  const info = await headIfPresent(volume, key, signal);
   if (parent === undefined || inode.parent !== parent || inode.name !== name || inode.dirty) return;
+  // Its object was moved meanwhile.
+  if (keyOf(volume, inode) !== key) return revalidate(volume, inode, signal);
   if (info === undefined) {
     forgetName(volume, parent, name);
     throw new FsError(errno.ESTALE, name);

@@ -26,7 +26,10 @@ export async function bringOver(volume: Volume, writeBack: WriteBack, inode: Ino
     if (inode.directory !== undefined) await bringDirectory(volume, writeBack, inode);
     else await changing([inode], () => inode.mutex.run(() => bringFile(volume, writeBack, inode)));
   } catch (error) {
-    if (error instanceof UploadSuperseded) return isWaiting(inode) ? 'again' : 'done';
+    if (error instanceof UploadSuperseded) {
+      inode.restless++;
+      return isWaiting(inode) ? 'again' : 'done';
+    }
     if (inode.storedKey !== undefined && inode.staged === undefined && isS3Error(error, 'NotFound'))
       return loseSource(volume, writeBack, inode);
     inode.uploadFailure = toErrno(error, volume.logger, 'write-back');
@@ -34,6 +37,7 @@ export async function bringOver(volume: Volume, writeBack: WriteBack, inode: Ino
     if (error instanceof FsError && !isWaiting(inode)) return 'done';
     throw error;
   }
+  inode.restless = 0;
   volume.inodes.dropIfUnused(inode);
   return isWaiting(inode) ? 'again' : 'done';
 }

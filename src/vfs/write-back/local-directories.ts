@@ -28,7 +28,6 @@ export async function mkdirHere(
   volume.listings.beginEmpty(inode.nodeid, () => prefixOf(volume, inode));
   inode.dirty = true;
   setName(volume, parent, name, inode);
-  writeBack.hideRemoved(inode, prefix);
   writeBack.note(inode);
   return inode;
 }
@@ -36,8 +35,9 @@ export async function mkdirHere(
 /** What this mount knows to be removed does not count; a listing that is fresh enough for ls is fresh enough here. */
 export async function isEmptyHere(volume: Volume, inode: Inode): Promise<boolean> {
   const overlay = inode.directory?.overlay;
-  for (const [, record] of overlay?.entries() ?? []) if (record.present?.parent === inode) return false;
   const listing = volume.listings.fresh(inode.nodeid, volume.options.metadataTtlMs) ?? startListing(volume, inode);
+  for (const [name] of overlay?.entries() ?? [])
+    if (overlay?.over(name, listing.startedAt)?.present?.parent === inode) return false;
   for (let number = 0; ; number++) {
     const page = await listing.page(number);
     if (page === undefined) return true;
@@ -127,6 +127,8 @@ export async function renameDirectoryHere(
   buryFolderMarker(volume, writeBack, from, folder);
   if (target?.parent !== undefined) removeHere(volume, writeBack, target.parent, target);
   const stored = prefixOf(volume, inode);
+  // What is on its way to the store right now will lie there.
+  directory.isStored ||= directory.changing > 0;
   moveName(volume, writeBack, inode, to, name);
   directory.storedPrefix = undefined;
   const home = homeKeyOf(volume, inode);
@@ -158,7 +160,12 @@ export async function renameDirectoryHere(
 /** Keys of another directory may still lie where this one goes, or its own may be on their way. */
 async function untilFree(volume: Volume, writeBack: WriteBack, inode: Inode, to: Inode, name: string): Promise<void> {
   for (;;) {
-    const other = writeBack.places.redirectOver(keyOfNew(volume, to, name, true), inode);
+    // What lies in a directory that is to be moved goes along first: one prefix never lies within another's.
+    const above = inode.parent === undefined ? undefined : writeBack.places.redirectAbove(inode.parent);
+    const other =
+      above ??
+      writeBack.places.redirectAbove(to) ??
+      writeBack.places.redirectOver(keyOfNew(volume, to, name, true), inode);
     if (writeBack.places.moving === inode) await writeBack.places.moved();
     else if (other !== undefined) await writeBack.queue.urge(other);
     else return;

@@ -33,6 +33,8 @@ async function moveKeys(volume: Volume, writeBack: WriteBack, inode: Inode): Pro
   if (from === undefined) return;
   await writeBack.removals.idle();
   const to = homeKeyOf(volume, inode);
+  // A file that lost its name there may still be on its way.
+  await writeBack.places.unclaimedBelow(to);
   const copied = await copyBelow(
     volume,
     from,
@@ -40,7 +42,7 @@ async function moveKeys(volume: Volume, writeBack: WriteBack, inode: Inode): Pro
     (key) =>
       writeBack.removalAt(key) !== undefined ||
       writeBack.places.movedFrom(key) !== undefined ||
-      writeBack.places.otherRedirect(inode, key) !== undefined,
+      writeBack.places.movedOut(inode, key) !== undefined,
   );
   crashPoint('directory-copied');
   if (inode.orphanKey === undefined && homeKeyOf(volume, inode) === to && inode.directory?.storedPrefix === from) {

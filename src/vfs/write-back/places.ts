@@ -4,7 +4,7 @@
  * else still lies.
  */
 import type { Inode } from '../inode.js';
-import { homeKeyOf, type Volume } from '../volume.js';
+import { homeKeyOf, prefixOf, type Volume } from '../volume.js';
 
 export class Places {
   readonly #volume: Volume;
@@ -14,6 +14,10 @@ export class Places {
   readonly #movedFrom = new Map<string, Inode>();
   /** Directories whose keys do not lie where their name says. */
   readonly #redirected = new Set<Inode>();
+  /** Keys that are being written, and when that ends. */
+  readonly #claims = new Map<string, Promise<void>>();
+  /** Counts what left its place. */
+  version = 0;
   #moving: Inode | undefined;
   #onMoved: Array<() => void> = [];
 
@@ -29,11 +33,46 @@ export class Places {
     if (inode.directory?.storedPrefix !== undefined) this.#redirected.add(inode);
   }
 
+  /** Runs what writes a key, one at a time for each key. */
+  async claiming<T>(key: string, work: () => Promise<T>): Promise<T> {
+    for (let held = this.#claims.get(key); held !== undefined; held = this.#claims.get(key)) await held;
+    let end = (): void => undefined;
+    this.#claims.set(
+      key,
+      new Promise((resolve) => {
+        end = resolve;
+      }),
+    );
+    try {
+      return await work();
+    } finally {
+      this.#claims.delete(key);
+      end();
+    }
+  }
+
+  /** Resolves when nothing below a prefix is being written. */
+  async unclaimedBelow(prefix: string): Promise<void> {
+    for (;;) {
+      const held = [...this.#claims].find(([key]) => key.startsWith(prefix));
+      if (held === undefined) return;
+      await held[1];
+    }
+  }
+
+  /** A directory at or above an inode whose keys lie elsewhere than its name says. */
+  redirectAbove(inode: Inode): Inode | undefined {
+    for (let at: Inode | undefined = inode; at !== undefined; at = at.parent)
+      if (at.directory?.storedPrefix !== undefined) return at;
+    return undefined;
+  }
+
   /** An inode does not lie there any more. */
   left(inode: Inode): void {
     const { storedKey } = inode;
-    if (storedKey !== undefined && this.#movedFrom.get(storedKey) === inode) this.#movedFrom.delete(storedKey);
-    this.#redirected.delete(inode);
+    const wasElsewhere = storedKey !== undefined && this.#movedFrom.get(storedKey) === inode;
+    if (wasElsewhere) this.#movedFrom.delete(storedKey);
+    if (this.#redirected.delete(inode) || wasElsewhere) this.version++;
   }
 
   /** Inodes that have to be brought over before this one. */
@@ -98,10 +137,52 @@ export class Places {
     return new Promise((resolve) => this.#onMoved.push(resolve));
   }
 
-  /** Another directory whose keys lie there. */
-  otherRedirect(inode: Inode, key: string): Inode | undefined {
-    for (const other of this.#redirected)
-      if (other !== inode && key.startsWith(other.directory?.storedPrefix ?? '\0')) return other;
+  /**
+   * Whether keys of another directory still lie where those of this one would: nothing of it is in the store, and what a
+   * look there shows is not its own.
+   */
+  isShadowed(directory: Inode): boolean {
+    if (this.#redirected.size === 0) return false;
+    const prefix = prefixOf(this.#volume, directory);
+    const above = new Set<Inode>();
+    let owner: Inode | undefined;
+    for (let at: Inode | undefined = directory; at !== undefined; at = at.parent) {
+      above.add(at);
+      if (owner === undefined && at.directory?.storedPrefix !== undefined) owner = at;
+    }
+    const own = owner?.directory?.storedPrefix ?? '';
+    for (const other of this.#redirected) {
+      const stored = other.directory?.storedPrefix ?? '\0';
+      if (!above.has(other) && stored.length > own.length && prefix.startsWith(stored)) return true;
+    }
+    return false;
+  }
+
+  /** Whether a key below a prefix lies there only until it is moved to where its name says. */
+  isMovedAway(prefix: string, key: string): boolean {
+    if (this.#movedFrom.has(key)) return true;
+    for (const { directory } of this.#redirected) {
+      const stored = directory?.storedPrefix ?? '';
+      if (stored.length > prefix.length && stored.startsWith(prefix) && key.startsWith(stored)) return true;
+    }
+    return false;
+  }
+
+  /** How many files and directories lie below a prefix like that. */
+  movedAwayBelow(prefix: string): number {
+    let count = 0;
+    for (const key of this.#movedFrom.keys()) if (key.startsWith(prefix)) count++;
+    for (const { directory } of this.#redirected) if (directory?.storedPrefix?.startsWith(prefix)) count++;
+    return count;
+  }
+
+  /** A directory that was moved out of another, and whose key this is among those of the other. */
+  movedOut(of: Inode, key: string): Inode | undefined {
+    const own = of.directory?.storedPrefix ?? '';
+    for (const other of this.#redirected) {
+      const stored = other.directory?.storedPrefix ?? '\0';
+      if (other !== of && stored.length > own.length && key.startsWith(stored)) return other;
+    }
     return undefined;
   }
 }

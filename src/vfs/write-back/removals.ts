@@ -59,6 +59,8 @@ export class Removals {
   #retryAt = 0;
   #restingSince = 0;
   #closed = false;
+  /** Counts what was dropped. */
+  version = 0;
 
   constructor(volume: Volume, options: RemovalsOptions) {
     this.#volume = volume;
@@ -101,6 +103,7 @@ export class Removals {
   /** It is not to be deleted any more, or is gone. Answers the change of the journal. */
   drop(removal: Removal): readonly [number, undefined] {
     if (this.#byKey.get(removal.key) === removal) this.#byKey.delete(removal.key);
+    this.version++;
     return [removal.id, undefined];
   }
 

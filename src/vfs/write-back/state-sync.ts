@@ -17,13 +17,13 @@ export class StateSync {
   readonly #logger: Logger;
   readonly #files = new Set<string>();
   readonly #timer: NodeJS.Timeout;
-  #syncedAt: number;
+  /** Sequence of the journal that is on the disk; none of this run's yet. */
+  #syncedAt = -1;
   #running: Promise<void> | undefined;
 
   constructor(journal: Journal, intervalMs: number, logger: Logger) {
     this.#journal = journal;
     this.#logger = logger;
-    this.#syncedAt = journal.sequence;
     this.#timer = setInterval(() => void this.run().catch(() => undefined), intervalMs);
     this.#timer.unref();
   }

@@ -23,7 +23,6 @@ import type { Journal } from '../../writeback/journal.js';
 import type { StagedFile } from '../../writeback/staged-file.js';
 import type { UploadAccount } from '../../writeback/upload.js';
 import type { Inode, LeftName } from '../inode.js';
-import { nameIn } from '../name.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import { bringOver, unlockCircle } from './bring-over.js';
 import { Places } from './places.js';
@@ -224,19 +223,6 @@ export class WriteBack {
     }
     under.names.push(...names);
     this.alsoAppend([under.id, this.removals.recordOf(under)]);
-  }
-
-  /** A new directory has the prefix of one that was removed, whose keys are not all gone: they are not shown in it. */
-  hideRemoved(directory: Inode, prefix: string): void {
-    for (const removal of this.removals.values()) {
-      if (removal.key.length <= prefix.length || !removal.key.startsWith(prefix)) continue;
-      const rest = removal.key.slice(prefix.length);
-      const slash = rest.indexOf('/');
-      const shown = nameIn('', slash < 0 ? rest : rest.slice(0, slash), false);
-      if (shown === undefined || directory.directory?.overlay.get(shown.name)?.present !== undefined) continue;
-      const sequence = directory.directory?.overlay.set(shown.name, undefined) ?? 0;
-      removal.names.push({ directory, name: shown.name, sequence });
-    }
   }
 
   /** The store has these names no more. */
