@@ -79,7 +79,7 @@ function ofStore(error: KindError): StartupFailure {
 
 /** What to do with a journal that this mount cannot take up: nothing of it is lost, and nothing was changed. */
 function ofJournal(error: Error): StartupFailure {
-  const line = `${error.message}; or give this mount its own --state-dir. Nothing in the journal was changed`;
+  const line = `${error.message}; or give this mount its own --state-dir (the journal is left as it is)`;
   return new StartupFailure(exitCode.journalRefused, line, { cause: error });
 }
 
