@@ -18,6 +18,20 @@ const wanted = arguments_.filter((one) => !one.startsWith('--'));
  * What of the mount suite runs on the driver fuse-native too. Behind another Node, what shows that it works there.
  */
 const onFuseNative = testsOnly ? ['files', 'names'] : ['files', 'names', 'programs', 'reading', 'requests'];
+/** The same with write-back on. */
+const onWriteBack = [
+  'vfs/model',
+  'files',
+  'names',
+  'programs',
+  'nodes',
+  'unnamed',
+  'sparse',
+  'copy',
+  'keys',
+  'reading',
+  'stress',
+];
 /** A test file that takes longer than this (seconds) is ended; each sets a shorter limit of its own. */
 const FILE_LIMIT_S = 600;
 
@@ -49,8 +63,17 @@ async function runOnFuseNative(count) {
     count.skips.push(`the mount suite on fuse-native: ${missing} (apt-get install libfuse2)`);
     return;
   }
-  const files = onFuseNative.map((name) => join('dist', 'test', 'mount', `${name}.test.js`));
-  const more = await runTap(files, { PAILFS_TEST_DRIVER: 'fuse-native' }, ' on fuse-native');
+  await runMore(count, onFuseNative, { PAILFS_TEST_DRIVER: 'fuse-native' }, ' on fuse-native');
+}
+
+async function runMore(count, names, more, where) {
+  const files = names
+    .map((name) => join('dist', 'test', name.includes('/') ? name : `mount/${name}`))
+    .map((one) => `${one}.test.js`);
+  add(count, await runTap(files, more, where));
+}
+
+function add(count, more) {
   for (const [key, value] of Object.entries(more)) {
     if (Array.isArray(value)) count[key].push(...value);
     else count[key] += value;
@@ -120,7 +143,10 @@ async function main() {
   step(none, 'types', compile());
   if (!testsOnly) step(none, 'lint', lint());
   const count = await runTap(testFiles());
-  if (wanted.length === 0) await runOnFuseNative(count);
+  if (wanted.length === 0) {
+    await runMore(count, onWriteBack, { PAILFS_TEST_WRITE_BACK: 'on' }, ' with write-back');
+    await runOnFuseNative(count);
+  }
   count.passed += none.passed;
   count.failed += none.failed;
   count.failures.unshift(...none.failures);

@@ -164,6 +164,15 @@ async function runHelper(given: readonly string[]): Promise<ExitCode> {
   return runMount({ source, mountpoint, settings });
 }
 
+/** A pipe takes long text piece by piece: the end of the process would cut it. */
+function printed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    // Whoever reads has gone: there is nothing to wait for.
+    stream.once('error', () => resolve());
+    stream.write('', () => resolve());
+  });
+}
+
 export async function main(): Promise<void> {
   const given = process.argv.slice(2);
   const asHelper = basename(process.argv[1]).startsWith('mount.');
@@ -176,6 +185,7 @@ export async function main(): Promise<void> {
     if (failure.exitCode === exitCode.unexpected && process.env.PAILFS_TEST_TRACE) console.error(error);
     code = failure.exitCode;
   }
+  await Promise.all([printed(process.stdout), printed(process.stderr)]);
   // Whatever is still open (a detached child, idle connections) must not keep the command.
   process.exit(code);
 }

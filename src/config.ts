@@ -22,7 +22,7 @@ export interface Given {
 }
 
 /** Variables that begin like options and are not. */
-const otherVariables = /^PAILFS_(CONFIG$|TEST_|WORKER$)/;
+const otherVariables = /^PAILFS_(CONFIG$|CRASH_|TEST_|WORKER$)/;
 
 export function variableOf(name: OptionName): string {
   return `PAILFS_${name.toUpperCase().replaceAll('-', '_')}`;

@@ -84,11 +84,15 @@ export const MAX_INODE_ORIGINS = 100_000;
 /** Keys of one ListObjectsV2 page and of one DeleteObjects request. */
 export const LIST_PAGE_KEYS = 1000;
 export const DELETE_BATCH_KEYS = 1000;
+/** A file up to this that waits for its upload is in memory and in the journal, and so many bytes of such files. */
+export const INLINE_FILE_BYTES = 16 * KiB;
+export const INLINE_TOTAL_BYTES = 8 * MiB;
 /** What was closed rests so long before its upload, what was removed before its deletion (ms). */
 export const UPLOAD_LINGER_MS = 1_000;
 export const REMOVAL_LINGER_MS = 1_000;
 /** Things brought to the store side by side. */
 export const PARALLEL_FLUSHES = 32;
+export const PARALLEL_FLUSHES_WHILE_BUSY = 4;
 /** Past so many that wait, who makes more waits too. */
 export const MAX_PENDING = 50_000;
 /** What waits is synced to this machine's disk so often (ms). */

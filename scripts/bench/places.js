@@ -148,11 +148,11 @@ class Pailfs extends Place {
     return (await this.#status()).requests.byOperation;
   }
 
-  /** Whether files were waiting for their upload, and went up within the limit. */
+  /** Whether everything that was changed here is in the bucket within the limit. */
   async uploads() {
-    if ((await this.#status()).dirty.length === 0) return false;
     for (const limit = Date.now() + UPLOAD_LIMIT_MS; Date.now() < limit; await pause(200)) {
-      if ((await this.#status()).dirty.length === 0) return true;
+      const { dirty, waiting } = await this.#status();
+      if (dirty.length + (waiting?.queued ?? 0) + (waiting?.removals ?? 0) === 0) return true;
     }
     return false;
   }

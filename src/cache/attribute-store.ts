@@ -1,6 +1,6 @@
 /**
  * What HEAD told of object versions, kept so that each version is asked once on a machine: a LIST returns no user
- * metadata. An entry counts for the version with the same key, ETag, size and date (whole seconds). An ETag does not
+ * metadata, but for MinIO's, where what it told is kept in the same way. An entry counts for the version with the same key, ETag, size and date (whole seconds). An ETag does not
  * change with the metadata, and a date has one second: so what was learnt within RACY_WINDOW_MS of the date is asked
  * again once it is older.
  */
@@ -12,7 +12,18 @@ import type { CacheIndex } from './cache-index.js';
 import type { IndexTable } from './index-table.js';
 
 /** An object version with all that is known of it. */
-export type KnownObject = Omit<ObjectInfo, 'key'>;
+export interface KnownObject extends Omit<ObjectInfo, 'key'> {
+  /**
+   * A LIST told it: the metadata is whole and counts like a HEAD's, but headers, tags, encryption, version id and whether
+   * it was restored are not known. What writes the object again has to ask for them.
+   */
+  readonly fromListing?: true;
+}
+
+/** Whether all is known that a HEAD tells. */
+export function isComplete(info: KnownObject | undefined): info is KnownObject {
+  return info !== undefined && !info.fromListing;
+}
 
 interface Entry {
   readonly info: KnownObject;

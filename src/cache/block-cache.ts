@@ -51,6 +51,8 @@ export class BlockCache {
   readonly #downloads: MemoryBudget;
   readonly #fetcher: Fetcher;
   readonly #memory: LRUCache<string, Piece>;
+  /** Content on its way to the disk that no fetch brought. */
+  readonly #writing = new Set<Promise<void>>();
   readonly #files = new WeakMap<Content, CachedFile>();
   #hits = 0;
   #misses = 0;
@@ -118,6 +120,19 @@ export class BlockCache {
   /** An uploaded file becomes cached content; see BlockStore.adopt. Acquired. */
   async adopt(path: string, source: Source, size: number, valid: readonly Range[]): Promise<CachedFile> {
     return this.#file(await this.store.adopt(path, source.key, source.etag, size, valid), source);
+  }
+
+  /**
+   * The bytes of a small file that was uploaded become cached content: at once in memory, behind that on the disk.
+   * Acquired. `bytes` is not changed afterwards.
+   */
+  keep(source: Source, bytes: Uint8Array): CachedFile {
+    const file = this.acquire(source, bytes.length);
+    if (bytes.length === 0) return file;
+    this.#memory.set(this.#memoryKey(file, 0), { start: 0, bytes });
+    const writing = this.store.write(file.content, 0, [bytes]).finally(() => this.#writing.delete(writing));
+    this.#writing.add(writing);
+    return file;
   }
 
   /**
@@ -239,7 +254,8 @@ export class BlockCache {
   }
 
   /** Ends what is under way and waits for the disk. */
-  close(): Promise<void> {
-    return this.#fetcher.close();
+  async close(): Promise<void> {
+    await this.#fetcher.close();
+    await Promise.all(this.#writing);
   }
 }

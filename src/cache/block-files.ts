@@ -4,7 +4,7 @@
  * that none is closed while the thread pool uses it.
  */
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
-import { copyFile, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { copyFile, open, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BLOCK_BYTES } from '../constants.js';
 import { pread, pwritev } from '../file-io.js';
@@ -64,7 +64,22 @@ export class BlockFiles {
   }
 
   async write(content: Content, offset: number, pieces: readonly Uint8Array[]): Promise<void> {
+    if (!content.hasFile) await this.#create(content);
     await pwritev(this.#open(content), pieces, offset);
+  }
+
+  /** Making a file can take as long as a request where others write to the disk: not in the main thread. */
+  async #create(content: Content): Promise<void> {
+    content.hasFile = true;
+    try {
+      await (await open(this.#path(content.id), 'a', 0o600)).close();
+      // Its file was removed before it was there.
+      if (content.evicted) await this.remove(content.id);
+    } catch (error) {
+      // The first on its shelf; any other trouble shows when it is opened.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return;
+      this.#makeShelf(content.id.slice(0, 2));
+    }
   }
 
   /** CRC of what is valid in a block, as it is on the disk. */

@@ -30,6 +30,11 @@ export interface ListingPage {
   readonly last: string | undefined;
   /** Monotonic time at which its LIST began (ms). */
   readonly startedAt: number;
+  /**
+   * The server's clock then (ms since 1970), or when the LIST of the page before began, whose last object is shown here:
+   * what is told of the entries was true at some time after it.
+   */
+  readonly date: number;
 }
 
 export interface ListingOptions {
@@ -38,6 +43,10 @@ export interface ListingOptions {
   readonly nameIn: NameIn;
   /** Runs before a page is shown: brings in attributes. */
   readonly hydrate: (prefix: string, page: ListingPage) => Promise<void>;
+  /** Objects that are still in the store and are not to be shown any more. */
+  readonly isHidden?: (key: string) => boolean;
+  /** Asks for metadata too, where the server tells it in listings. */
+  readonly metadata?: boolean;
 }
 
 interface PageSlot {
@@ -73,7 +82,7 @@ export class Listing {
   assumeEmpty(): void {
     this.#accept(
       this.#slots[0],
-      { entries: [], after: '', last: undefined, startedAt: this.startedAt },
+      { entries: [], after: '', last: undefined, startedAt: this.startedAt, date: 0 },
       nothingCarried,
     );
   }
@@ -136,14 +145,15 @@ export class Listing {
     const prefix = this.#prefix();
     const startedAt = this.#options.clock.monotonic();
     const until = this.#slots[this.#slots.indexOf(slot) + 1]?.after;
-    const { items, last } = await this.#collect(prefix, slot.after, until);
+    const { carry } = slot;
+    const { items, last, date } = await this.#collect(prefix, slot.after, until);
     const { nameIn } = this.#options;
-    const found = entriesOf({ prefix, begun: this.#begun, items, last, carry: slot.carry }, nameIn);
+    const found = entriesOf({ prefix, begun: this.#begun, items, last, carry }, nameIn);
     this.marker = found.marker ?? this.marker;
     const entries = await this.#withFolders(prefix, found.entries);
-    const page: ListingPage = { entries, after: slot.after, last, startedAt };
+    const page = { entries, after: slot.after, last, startedAt, date: Math.min(date, carry.date ?? date) };
     await this.#options.hydrate(prefix, page);
-    this.#accept(slot, page, found.carry);
+    this.#accept(slot, page, { ...found.carry, date });
     return page;
   }
 
@@ -155,9 +165,11 @@ export class Listing {
     prefix: string,
     after: string,
     until: string | undefined,
-  ): Promise<{ items: Item[]; last: string | undefined }> {
+  ): Promise<{ items: Item[]; last: string | undefined; date: number }> {
     const relative = (item: Item): string => keyOfItem(item).slice(prefix.length);
     const items: Item[] = [];
+    const { clock, metadata } = this.#options;
+    const begun = clock.monotonic();
     let token: string | undefined;
     for (;;) {
       const answer: ListPage = await this.#options.client.list({
@@ -166,7 +178,9 @@ export class Listing {
         startAfter: after === '' || token !== undefined ? undefined : prefix + after,
         token,
         maxKeys: LIST_PAGE_KEYS,
+        metadata,
       });
+      const date = answer.date - (clock.monotonic() - begun);
       token = answer.nextToken;
       const merged = mergeByKey(answer.objects, answer.prefixes);
       const last = merged.length === 0 ? undefined : relative(merged[merged.length - 1]);
@@ -174,12 +188,14 @@ export class Listing {
         const key = relative(item);
         // Some servers show the prefix once more that the page before ended with.
         if (after !== '' && compareKeys(key, after) <= 0) continue;
-        if (until === undefined || compareKeys(key, until) <= 0) items.push(item);
+        if (until !== undefined && compareKeys(key, until) > 0) continue;
+        if (!this.#options.isHidden?.(keyOfItem(item))) items.push(item);
       }
       if (until !== undefined) {
-        if (token === undefined || (last !== undefined && compareKeys(last, until) >= 0)) return { items, last: until };
-      } else if (token === undefined) return { items, last: undefined };
-      else if (items.length > 0 && last !== '') return { items, last };
+        if (token === undefined || (last !== undefined && compareKeys(last, until) >= 0))
+          return { items, last: until, date };
+      } else if (token === undefined) return { items, last: undefined, date };
+      else if (items.length > 0 && last !== '') return { items, last, date };
     }
   }
 

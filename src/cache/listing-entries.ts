@@ -20,6 +20,8 @@ export interface ListedFile {
   readonly isFolderMarker?: boolean;
   /** What was asked of it for this listing and does not count longer (see AttributeStore.isFinal). */
   info?: KnownObject;
+  /** User metadata, where the LIST told it; the attribute store takes it before the page is shown. */
+  metadata?: Readonly<Record<string, string>>;
 }
 
 export interface ListedDirectory {
@@ -52,6 +54,8 @@ export const keyOfItem = (item: Item): string => (typeof item === 'string' ? ite
 export interface Carry {
   /** Objects whose name a prefix of a later page may have. */
   readonly objects: readonly ListedObject[];
+  /** As ListingPage.date, of these objects. */
+  readonly date?: number;
   /** Name of the last directory that stood for a beginning: more of the same do not make another. */
   readonly beginning: string | undefined;
 }
@@ -99,8 +103,8 @@ export function mergeByKey(objects: readonly ListedObject[], prefixes: readonly 
 }
 
 function fileEntry(name: string, part: string, object: ListedObject, isFolderMarker?: boolean): ListedFile {
-  const { etag, size, lastModified, storageClass } = object;
-  return { name, directory: false, part, etag, size, lastModified, storageClass, isFolderMarker };
+  const { etag, size, lastModified, storageClass, metadata } = object;
+  return { name, directory: false, part, etag, size, lastModified, storageClass, isFolderMarker, metadata };
 }
 
 class PageReader {

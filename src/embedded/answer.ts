@@ -28,6 +28,7 @@ export interface Service {
   readonly denied: ReadonlySet<string>;
   readonly endpoint: string;
   strictMultipart: boolean;
+  imitatesMinio: boolean;
   /** Milliseconds since 1970. */
   now(): number;
 }

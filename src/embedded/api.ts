@@ -106,6 +106,8 @@ export interface EmbeddedServer {
   readonly faults: { add(rule: FaultRule): void; clear(): void };
   /** AWS's 409 when anything wrote the key during a multipart upload (off: 200, as MinIO). Default true. */
   strictMultipart: boolean;
+  /** Says that it is MinIO, and has MinIO's extension of listings: `metadata=true`. Default false. */
+  imitatesMinio: boolean;
   /** Makes the class of an object GLACIER (its GET is refused), for tests. */
   archive(bucket: string, key: string): void;
   /** What the credentials may not do, by operation name (HeadObject, ListObjectsV2, PutObject …): answered 403 AccessDenied. */

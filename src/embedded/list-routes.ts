@@ -11,6 +11,8 @@ import type { Upload } from './store.js';
 import { element, escapeXml, optional } from './xml.js';
 
 const MAX_NUMBER = 2 ** 31 - 1;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what XML 1.0 cannot carry.
+const unwritable = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
 const owner = `<Owner>${element('ID', OWNER)}</Owner>`;
 
 type Encode = (text: string) => string;
@@ -48,13 +50,36 @@ function list(service: Service, request: S3Request, after: string, owned: boolea
     (delimiter && element('Delimiter', encode(delimiter))) +
     optional('EncodingType', request.query.get('encoding-type') || undefined) +
     element('IsTruncated', page.next !== undefined);
+  const more = owned ? owner : '';
+  const metadata = service.imitatesMinio && request.query.get('metadata') === 'true' ? minioMetadata : () => '';
   let entries = '';
-  for (const key of page.keys) entries += contents(encode(key), bucket.objects.get(key)!, owned);
+  for (const key of page.keys) {
+    const record = bucket.objects.get(key)!;
+    entries += contents(encode(key), record, more + metadata(record));
+  }
   for (const one of page.prefixes) entries += `<CommonPrefixes>${element('Prefix', encode(one))}</CommonPrefixes>`;
   return { page, maxKeys, encode, common, entries };
 }
 
-function contents(key: string, record: ObjectRecord, owned: boolean): string {
+/**
+ * As MinIO writes it (cmd/api-response.go): the names of the headers are elements, and what XML cannot carry becomes
+ * U+FFFD.
+ */
+function minioMetadata(record: ObjectRecord): string {
+  const headers = [
+    ...Object.entries(record.headers),
+    ...Object.entries(record.metadata).map(([name, value]) => [`X-Amz-Meta-${capitalised(name)}`, value]),
+  ];
+  const told = headers.map(([name, value]) => element(name, value.replace(unwritable, '\ufffd'))).join('');
+  const tags = record.tags?.map((tag) => tag.map(encodeURIComponent).join('=')).join('&');
+  return `<UserMetadata>${told}</UserMetadata>${optional('UserTags', tags)}<Internal><K>1</K><M>0</M></Internal>`;
+}
+
+function capitalised(name: string): string {
+  return name.replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase());
+}
+
+function contents(key: string, record: ObjectRecord, more: string): string {
   const { checksum } = record;
   const sum = checksum
     ? `<ChecksumAlgorithm>${checksum.algorithm.toUpperCase()}</ChecksumAlgorithm><ChecksumType>${checksum.type}</ChecksumType>`
@@ -62,7 +87,7 @@ function contents(key: string, record: ObjectRecord, owned: boolean): string {
   return `<Contents><Key>${escapeXml(key)}</Key><LastModified>${isoTime(record.modified)}</LastModified><ETag>&quot;${
     record.etag
   }&quot;</ETag>${sum}<Size>${record.size}</Size><StorageClass>${record.storageClass ?? 'STANDARD'}</StorageClass>${
-    owned ? owner : ''
+    more
   }</Contents>`;
 }
 

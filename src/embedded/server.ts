@@ -64,6 +64,7 @@ export async function startEmbeddedServer(options: EmbeddedOptions): Promise<Emb
     requesterPays: new Set(),
     endpoint: '',
     strictMultipart: true,
+    imitatesMinio: false,
   };
   const server = createServer({ maxHeaderSize: 64 << 10, requestTimeout: 0, keepAliveTimeout: 60_000 });
   server.on('request', (message, response) => void serve(running, message, response));
@@ -111,6 +112,12 @@ function controls(
     },
     set strictMultipart(strict) {
       running.strictMultipart = strict;
+    },
+    get imitatesMinio() {
+      return running.imitatesMinio;
+    },
+    set imitatesMinio(imitates) {
+      running.imitatesMinio = imitates;
     },
     denied: denied as Set<string>,
     requesterPays: running.requesterPays,
@@ -182,7 +189,7 @@ async function refuse(
 function setCommonHeaders(running: Running, response: ServerResponse, id: string): void {
   response.sendDate = false;
   response.setHeader('date', new Date(running.now()).toUTCString());
-  response.setHeader('server', 'AmazonS3');
+  response.setHeader('server', running.imitatesMinio ? 'MinIO' : 'AmazonS3');
   response.setHeader('x-amz-request-id', id);
   response.setHeader('x-amz-id-2', 'pailfs-embedded');
 }

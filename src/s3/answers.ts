@@ -59,6 +59,32 @@ export interface ListingDocument {
   readonly nextToken?: string;
 }
 
+const META = 'x-amz-meta-';
+/** What is the same in a header and in XML, byte for byte. */
+const plainValue = /^(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?$/;
+
+/**
+ * <UserMetadata> of MinIO's listings: one element for each header of the object, named like it, values as text. XML cannot
+ * carry every value, and says something else in its place: an object with such a value counts as not told of.
+ */
+class UserMetadata {
+  #found: Record<string, string> | undefined;
+  #isPlain = true;
+
+  add(name: string, value: string): void {
+    this.#found ??= {};
+    const lower = name.toLowerCase();
+    if (!lower.startsWith(META)) return;
+    const own = lower.slice(META.length);
+    if (!plainValue.test(value) || Object.hasOwn(this.#found, own)) this.#isPlain = false;
+    this.#found[own] = value;
+  }
+
+  get value(): Record<string, string> | undefined {
+    return this.#isPlain ? this.#found : undefined;
+  }
+}
+
 /** Collects <Contents> and <CommonPrefixes> as they pass. */
 class ListingReader {
   readonly objects: Array<{ -readonly [K in keyof ListedObject]: ListedObject[K] }> = [];
@@ -71,10 +97,14 @@ class ListingReader {
   #size = -1;
   #date = -1;
   #class: string | undefined;
+  #metadata: UserMetadata | undefined;
 
   leaf(name: string, text: string, parent: string): void {
     if (parent === 'Contents') this.#field(name, text);
-    else if (parent === 'CommonPrefixes') {
+    else if (parent === 'UserMetadata') {
+      this.#metadata ??= new UserMetadata();
+      this.#metadata.add(name, text);
+    } else if (parent === 'CommonPrefixes') {
       if (name === 'Prefix') this.prefixes.push(text);
     } else if (parent === 'ListBucketResult') {
       if (name === 'IsTruncated') this.truncated = text === 'true';
@@ -94,18 +124,21 @@ class ListingReader {
   close(name: string): void {
     if (name !== 'Contents') return;
     if (this.#key === undefined || this.#size < 0 || this.#date < 0) throw new XmlError('an entry is incomplete');
+    const metadata = this.#metadata?.value;
     this.objects.push({
       key: this.#key,
       etag: this.#etag,
       size: this.#size,
       lastModified: this.#date,
       storageClass: this.#class,
+      ...(metadata && { metadata }),
     });
     this.#key = undefined;
     this.#etag = '';
     this.#size = -1;
     this.#date = -1;
     this.#class = undefined;
+    this.#metadata = undefined;
   }
 }
 

@@ -16,6 +16,8 @@ import { isS3Error, S3Error, type S3ErrorKind } from './s3-error.js';
 export class MemoryClient implements api.ObjectClient {
   readonly objects = new Map<string, StoredObject>();
   readonly uploads: MemoryUploads;
+  /** Whether listings tell metadata, as MinIO's do; AWS's do not. */
+  listsMetadata = false;
   readonly #requests: Record<string, number> = {};
   #errors = 0;
   #received = 0;
@@ -142,9 +144,10 @@ export class MemoryClient implements api.ObjectClient {
       last = entry;
       if (cut >= 0) prefixes.push(entry);
       else {
-        const { etag, body, lastModified, headers } = this.objects.get(key)!;
+        const { etag, body, lastModified, headers, metadata } = this.objects.get(key)!;
         const storageClass = headers.storageClass ?? 'STANDARD';
-        objects.push({ key, etag, size: body.length, lastModified, storageClass });
+        const told = options.metadata && this.listsMetadata ? { metadata: { ...metadata } } : {};
+        objects.push({ key, etag, size: body.length, lastModified, storageClass, ...told });
       }
     }
     return { objects, prefixes, date: this.date() };

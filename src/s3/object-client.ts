@@ -72,6 +72,11 @@ export interface ListedObject {
   /** Milliseconds since 1970. */
   readonly lastModified: number;
   readonly storageClass?: string;
+  /**
+   * All user metadata, as in ObjectInfo, where ListOptions.metadata asked for it and the server told it. Absent: nothing
+   * is known of it; an object without metadata has an empty record.
+   */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 export interface ListOptions extends CallOptions {
@@ -83,6 +88,8 @@ export interface ListOptions extends CallOptions {
   readonly token?: string;
   /** 1 to 1,000; the server may return fewer. */
   readonly maxKeys?: number;
+  /** Asks for user metadata too, which is no part of S3: where the server is not MinIO nothing else is sent. */
+  readonly metadata?: boolean;
 }
 
 export interface ListPage {

@@ -20,6 +20,9 @@ const headerNames = Object.entries(headerFields);
 const archiveClasses = new Set(['GLACIER', 'DEEP_ARCHIVE']);
 const META = 'x-amz-meta-';
 
+/** Objects of this class have to be restored before they can be read. */
+export const isArchiveClass = (storageClass: string | undefined): boolean => archiveClasses.has(storageClass ?? '');
+
 /** What one pass over the raw headers finds. */
 export interface ReceivedHeaders {
   readonly etag: string;
@@ -85,7 +88,7 @@ export function readObjectHeaders(head: HttpHead): ReceivedHeaders {
   const { rawHeaders } = head;
   for (let i = 0; i < rawHeaders.length; i += 2) reader.take(rawHeaders[i].toLowerCase(), rawHeaders[i + 1]);
   const { headers, metadata, tagCount, versionId, algorithm, keyId } = reader;
-  const archived = !reader.restored && (reader.archiveStatus || archiveClasses.has(headers.storageClass ?? ''));
+  const archived = !reader.restored && (reader.archiveStatus || isArchiveClass(headers.storageClass));
   const encryption = algorithm === undefined ? undefined : { algorithm, keyId };
   return {
     etag: reader.etag,

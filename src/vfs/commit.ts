@@ -4,6 +4,7 @@
  * what this mount has seen there; what happens when it is not is decided here.
  */
 import type { KnownObject } from '../cache/attribute-store.js';
+import { crashPoint } from '../crash-point.js';
 import { errno } from '../errno.js';
 import type { WriteCondition, WriteReply } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
@@ -94,6 +95,7 @@ async function commitStaged(
     inode.isDoubtful = false;
     return keepConflictCopy(volume, inode, { send: (to) => sendTo(to, { ifAbsent: true }, false), note });
   }
+  crashPoint('upload-done');
   await note(key, reply);
 }
 
@@ -174,6 +176,7 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
     if (!isConflict(error)) throw error;
     return keepConflictCopy(volume, inode, { send: (to) => copy(to, { ifAbsent: true }), note });
   }
+  crashPoint('copy-done');
   await note(key, reply);
 }
 
@@ -188,6 +191,7 @@ async function commitAttributes(volume: Volume, inode: Inode): Promise<void> {
     if (version === undefined || inode.info === undefined) throw new FsError(errno.ESTALE, inode.path);
     try {
       const reply = await copyOntoItself(volume, inode, key, attributes);
+      crashPoint('attributes-stored');
       volume.cache.store.aliasVersion({ key, etag: version.etag }, { key, etag: reply.etag }, version.size);
       noteWritten(volume, inode, key, attributes, reply, version.size);
       followCopies(inode, reply.etag);

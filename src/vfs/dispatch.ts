@@ -111,11 +111,11 @@ function handleOperations(volume: Volume, guard: Guard): Pick<Operations, Handle
     create: (ctx, parent, name, mode, umask, flags) =>
       guard.answer('create', () => files.create(volume, ctx, parent, name, mode, umask, flags)),
     read: (ctx, _nodeid, fh, offset, size) => guard.answer('read', () => io.read(volume, ctx, fh, offset, size)),
-    write: (_ctx, _nodeid, fh, offset, data, flags) =>
-      guard.answer<number>('write', () => io.write(volume, fh, offset, data, flags)),
+    write: (ctx, _nodeid, fh, offset, data, flags) =>
+      guard.answer<number>('write', () => io.write(volume, ctx, fh, offset, data, flags)),
     flush: (_ctx, _nodeid, fh) => guard.status('flush', () => files.flush(volume, fh)),
     release: (_nodeid, fh) => guard.status('release', () => files.release(volume, fh)),
-    fsync: (_ctx, _nodeid, fh) => guard.status('fsync', () => files.fsync(volume, fh)),
+    fsync: (ctx, _nodeid, fh) => guard.status('fsync', () => files.fsync(volume, ctx, fh)),
     fallocate: (_ctx, _nodeid, fh, offset, length, mode) =>
       guard.status('fallocate', () => fallocate(volume, fh, offset, length, mode)),
     lseek: (_ctx, _nodeid, fh, offset, whence) =>
@@ -126,6 +126,6 @@ function handleOperations(volume: Volume, guard: Guard): Pick<Operations, Handle
     readdir: (_ctx, _nodeid, fh, offset, sink) =>
       guard.status('readdir', () => directories.readdir(volume, fh, offset, sink)),
     releasedir: (_nodeid, fh) => guard.status('releasedir', () => directories.releasedir(volume, fh)),
-    fsyncdir: (_ctx, _nodeid, fh) => guard.status('fsyncdir', () => directories.fsyncdir(volume, fh)),
+    fsyncdir: (ctx, _nodeid, fh) => guard.status('fsyncdir', () => directories.fsyncdir(volume, ctx, fh)),
   };
 }

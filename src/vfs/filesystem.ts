@@ -32,6 +32,7 @@ import { resolve } from './resolve.js';
 import { FsError, toErrno } from './to-errno.js';
 import { directoryAttributes } from './versions.js';
 import type { Volume, VolumeOptions } from './volume.js';
+import { flushBelow } from './write-back/flushing.js';
 import { recover } from './write-back/recovery.js';
 import { WriteBack } from './write-back/write-back.js';
 
@@ -140,6 +141,8 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       clock,
       nameIn,
       hydrate: (prefix, page) => hydrator.hydrate(volume, prefix, page),
+      isHidden: (key) => !key.endsWith('/') && volume.writeBack?.removalAt(key) !== undefined,
+      metadata: options.attributes !== 'listing',
     }),
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
@@ -201,7 +204,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
     }),
     async sync(path) {
       const top = await inodeAt(volume, path);
-      await volume.writeBack?.flushBelow(top);
+      if (volume.writeBack !== undefined) await flushBelow(volume.writeBack, top);
       // What the journal does not have: everything without one, and what programs are writing.
       for (const inode of [...inodes.values()])
         if (inode.dirty && inode.journalId === undefined && isAtOrBelow(inode, top)) await commit(volume, inode);

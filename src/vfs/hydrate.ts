@@ -1,5 +1,6 @@
 /**
- * Attributes for a page of a listing, before it is shown: a LIST returns no user metadata. With `auto` one unknown object
+ * Attributes for a page of a listing, before it is shown: a LIST returns no user metadata, but for MinIO's, which needs
+ * nothing more for files. With `auto` one unknown object
  * is sampled for every ten pages begun; where a sample, or what is already known here, shows POSIX metadata, all unknown
  * entries of the page are asked in parallel. With `full` they always are, with `listing` never.
  */
@@ -7,6 +8,7 @@ import type { KnownObject } from '../cache/attribute-store.js';
 import type { ListingPage } from '../cache/listing-cache.js';
 import type { ListedEntry, ListedFile } from '../cache/listing-entries.js';
 import { PAGES_PER_SAMPLE, PARALLEL_HEADS } from '../constants.js';
+import { isArchiveClass } from '../s3/object-headers.js';
 import { hasPosixMetadata } from './attribute.js';
 import { headIfPresent } from './find-key.js';
 import type { Volume } from './volume.js';
@@ -18,6 +20,7 @@ export class Hydrator {
   async hydrate(volume: Volume, prefix: string, page: ListingPage): Promise<void> {
     const { attributes } = volume.options;
     if (attributes === 'listing') return;
+    for (const entry of page.entries) if (!entry.directory) takeTold(volume, prefix + entry.part, entry, page.date);
     this.#pages++;
     const unknown = page.entries.filter((entry) => !this.#isKnown(volume, prefix, entry));
     if (unknown.length === 0) return;
@@ -65,6 +68,22 @@ export class Hydrator {
       return undefined;
     }
   }
+}
+
+/** What the LIST told of an entry counts like the answer to a HEAD, but for what that alone tells. */
+function takeTold(volume: Volume, key: string, entry: ListedFile, date: number): void {
+  const { etag, size, storageClass, metadata } = entry;
+  entry.metadata = undefined;
+  if (metadata === undefined || volume.attributes.get(key, entry) !== undefined) return;
+  const lastModified = Math.floor(entry.lastModified / 1000) * 1000;
+  const archived = isArchiveClass(storageClass);
+  const headers = { storageClass };
+  const info: KnownObject = {
+    ...{ etag, size, lastModified, headers, metadata, tagCount: 0, archived, date },
+    fromListing: true,
+  };
+  volume.attributes.put(key, info);
+  keepForListing(volume, entry, info);
 }
 
 /** What counts for moments only must not be gone by the time the page is shown. */

@@ -50,7 +50,16 @@ export function copyLarge(
   if (plan === undefined) throw new FsError(errno.EFBIG, key);
   const read = (): Promise<never> => Promise.reject(new Error('a copy sends no bytes'));
   return upload(
-    { key, plan, condition, attributes, source, read, stillWanted: () => true },
+    {
+      key,
+      plan,
+      condition,
+      attributes,
+      source,
+      read,
+      stillWanted: () => true,
+      account: volume.writeBack?.accountOf(key),
+    },
     { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
   );
 }

@@ -2,8 +2,10 @@
  * What one upload of an inode consists of: the attributes that go along, the plan, the sending, and what the inode is once
  * the store has it. When and under which conditions is decided in commit.ts.
  */
-import type { KnownObject } from '../cache/attribute-store.js';
+import { isComplete, type KnownObject } from '../cache/attribute-store.js';
+import type { CachedFile, Source } from '../cache/block-cache.js';
 import { PARALLEL_PARTS } from '../constants.js';
+import { crashPoint } from '../crash-point.js';
 import { errno } from '../errno.js';
 import type { ObjectHeaders, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
 import type { CopySource } from '../writeback/copy-source.js';
@@ -27,11 +29,14 @@ export interface SentAttributes extends WriteAttributes {
   readonly metadata: Record<string, string>;
 }
 
-/** Everything HEAD says of the present version: what a PUT or copy would lose has to be sent again. */
+/**
+ * Everything HEAD says of the present version: what a PUT or copy would lose has to be sent again. Undefined where the
+ * store has another version by now.
+ */
 export async function ensureInfo(volume: Volume, inode: Inode): Promise<KnownObject | undefined> {
-  if (inode.info !== undefined || inode.version === undefined) return inode.info;
+  if (isComplete(inode.info) || inode.version === undefined) return inode.info;
   const info = await headIfPresent(volume, keyOf(volume, inode));
-  if (info !== undefined && info.etag === inode.version.etag) inode.info = info;
+  inode.info = info?.etag === inode.version.etag ? info : undefined;
   return inode.info;
 }
 
@@ -91,6 +96,7 @@ export async function send(
         source,
         read: (start, end) => readBytes(volume, inode, staged, start, end),
         stillWanted: target.stillWanted,
+        account: volume.writeBack?.accountOf(target.key),
       },
       { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
     ),
@@ -145,9 +151,14 @@ export function restamp(volume: Volume, inode: Inode, key: string, reply: WriteR
   volume.writeBack?.landed(inode, key, before);
 }
 
+/** A small file that holds only a part of the object is not worth a file of the cache. */
+async function adopt(volume: Volume, staged: StagedFile, source: Source, size: number): Promise<CachedFile> {
+  if (staged.inline !== undefined) return volume.cache.acquire(source, size);
+  return volume.cache.adopt(staged.path, source, size, staged.layout.inStagedFile().extents);
+}
+
 /** Nothing was written since the upload began: the staged file becomes cached content. */
 export async function settleStaged(volume: Volume, inode: Inode, staged: StagedFile, info: KnownObject): Promise<void> {
-  const valid = staged.layout.inStagedFile().extents;
   inode.staged = undefined;
   inode.dirty = inode.storedKey !== undefined || inode.attributesChanged;
   // Before the staged file goes: nothing may name it any more.
@@ -155,7 +166,12 @@ export async function settleStaged(volume: Volume, inode: Inode, staged: StagedF
   dropCached(volume, inode);
   const key = keyOf(volume, inode);
   try {
-    const file = await volume.cache.adopt(staged.path, { key, etag: info.etag }, info.size, valid);
+    const source = { key, etag: info.etag };
+    const inline = staged.isWhole ? staged.inline : undefined;
+    const file =
+      inline === undefined
+        ? await adopt(volume, staged, source, info.size)
+        : volume.cache.keep(source, Buffer.concat([inline], info.size));
     if (inode.handles > 0 && inode.cached === undefined && inode.version?.etag === info.etag)
       holdCached(volume, inode, file);
     else volume.cache.release(file);
@@ -164,4 +180,5 @@ export async function settleStaged(volume: Volume, inode: Inode, staged: StagedF
     await staged.remove();
   }
   staged.close();
+  crashPoint('upload-settled');
 }

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isComplete } from '../cache/attribute-store.js';
 import { folderMarkerOf, folderOf } from '../cache/listing-entries.js';
 import { LIST_PAGE_KEYS } from '../constants.js';
 import type { WriteCondition } from '../s3/object-client.js';
@@ -25,8 +26,8 @@ export async function writeMarker(volume: Volume, directory: Inode, condition: W
   const key = prefixOf(volume, directory);
   const state = directory.directory;
   if (state === undefined || key === '' || directory.isBeginning) return;
-  const existing =
-    directory.info ?? (state.marker === false || condition.ifAbsent ? undefined : await headIfPresent(volume, key));
+  const none = state.marker === false || condition.ifAbsent;
+  const existing = isComplete(directory.info) ? directory.info : none ? undefined : await headIfPresent(volume, key);
   const headers = { contentType: DIRECTORY_CONTENT_TYPE, ...existing?.headers };
   const metadata = encodeAttributes(directory.attributes, existing?.metadata);
   const encryption = keptEncryption(existing);
@@ -123,15 +124,27 @@ export async function deleteFolderMarker(
   directory: Inode,
   text = directory.part.text,
 ): Promise<void> {
-  const shown = nameIn('', folderMarkerOf(text), false);
-  if (shown === undefined || shown.isLong || parent.isBeginning || directory.isBeginning) return;
-  if (!(await isFolderMarked(volume, parent, directory, shown))) return;
-  const key = prefixOf(volume, parent) + shown.text;
-  const known = parent.directory?.children.get(shown.name);
+  const marker = await findFolderMarker(volume, parent, directory, text);
+  if (marker === undefined) return;
+  const { key, name } = marker;
+  const known = parent.directory?.children.get(name);
   await volume.client.delete(key);
   volume.attributes.remove(key);
   if (known !== undefined) volume.inodes.detach(known, key);
-  setNameConfirmed(volume, parent, shown.name, undefined);
+  setNameConfirmed(volume, parent, name, undefined);
+}
+
+/** The key of the zero-byte `NAME_$folder$` of a directory and the name that stands for it, where there is one. */
+export async function findFolderMarker(
+  volume: Volume,
+  parent: Inode,
+  directory: Inode,
+  text = directory.part.text,
+): Promise<{ readonly key: string; readonly name: string } | undefined> {
+  const shown = nameIn('', folderMarkerOf(text), false);
+  if (shown === undefined || shown.isLong || parent.isBeginning || directory.isBeginning) return undefined;
+  if (!(await isFolderMarked(volume, parent, directory, shown))) return undefined;
+  return { key: prefixOf(volume, parent) + shown.text, name: shown.name };
 }
 
 async function isFolderMarked(

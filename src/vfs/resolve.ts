@@ -225,12 +225,29 @@ export function confirmName(volume: Volume, inode: Inode): void {
   overlay.confirm(inode.name, sequence, volume.clock.monotonic());
 }
 
+/** Whether an object has the same name as a directory, and is shown under `shown` while that is there. */
+function hidesObject(volume: Volume, parent: Inode, shown: string, directory: Inode): boolean {
+  if (parent.directory?.children.get(shown) !== undefined) return true;
+  // It was removed too.
+  const record = parent.directory?.overlay.get(shown);
+  if (record !== undefined && record.present === undefined) return false;
+  const listing = volume.listings.fresh(parent.nodeid, volume.options.metadataTtlMs);
+  return (directory.directory?.shadows ?? false) || listing?.find(shown) !== undefined;
+}
+
+/** The same, for a directory that has its name. */
+export function shadowsObject(volume: Volume, directory: Inode): boolean {
+  const { parent, name } = directory;
+  if (parent === undefined) return false;
+  const shown = nameIn(parent.begun, parent.begun + (partIn(parent, name)?.text ?? name), true);
+  return shown !== undefined && !shown.isLong && hidesObject(volume, parent, shown.name, directory);
+}
+
 /** A directory has gone from a name that an object in the store has too: it is the object's now. */
 export function revealObject(volume: Volume, parent: Inode, name: string, directory: Inode): void {
   const shown = nameIn(parent.begun, parent.begun + (partIn(parent, name)?.text ?? name), true);
   if (shown === undefined || shown.isLong) return;
-  // It was removed too, and the store has only not heard of it yet.
-  if (volume.writeBack?.removalAt(keyOfName(volume, parent, name, false)) !== undefined) return;
+  if (!hidesObject(volume, parent, shown.name, directory)) return;
   const object = parent.directory?.children.get(shown.name);
   if (object !== undefined) {
     const key = keyOfName(volume, parent, name, false);
@@ -239,8 +256,6 @@ export function revealObject(volume: Volume, parent: Inode, name: string, direct
     setNameConfirmed(volume, parent, name, object);
     volume.notifier?.invalEntry(parent.nodeid, shown.name);
   } else {
-    const listing = volume.listings.fresh(parent.nodeid, volume.options.metadataTtlMs);
-    if (!directory.directory?.shadows && listing?.find(shown.name) === undefined) return;
     parent.directory?.overlay.drop(name);
     volume.listings.drop(parent.nodeid);
   }

@@ -15,7 +15,8 @@ export function newStagedPath(volume: Volume): string {
 export function stage(volume: Volume, inode: Inode, size?: number): StagedFile {
   let { staged } = inode;
   if (staged === undefined) {
-    staged = StagedFile.create(newStagedPath(volume), Math.min(size ?? inode.size, inode.size), volume.staging);
+    const base = Math.min(size ?? inode.size, inode.size);
+    staged = StagedFile.create(newStagedPath(volume), base, volume.staging, volume.writeBack !== undefined);
     inode.staged = staged;
     if (staged.baseBytes > 0) cachedOf(volume, inode);
   }

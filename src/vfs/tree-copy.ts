@@ -2,6 +2,7 @@
  * Copying every key below a prefix to another, for the rename of a directory, and what that changes for the inodes below.
  */
 import { LIST_PAGE_KEYS, MAX_COPY_BYTES, PARALLEL_COPIES } from '../constants.js';
+import { crashPoint } from '../crash-point.js';
 import { errno } from '../errno.js';
 import type { ListedObject, WriteReply } from '../s3/object-client.js';
 import { followCopies } from './copied-content.js';
@@ -75,6 +76,7 @@ async function copyObject(volume: Volume, object: ListedObject, key: string): Pr
     volume.attributes.putWritten(key, { ...known, etag, lastModified: date, date, versionId });
   }
   volume.cache.store.aliasVersion(source, { key, etag: reply.etag }, object.size);
+  crashPoint('child-copied');
   return reply;
 }
 

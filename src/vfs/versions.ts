@@ -116,7 +116,7 @@ function refresh(
 ): Inode {
   if (askedAt < inode.checkedAt) return inode;
   const redated = wholeSeconds(inode.version?.lastModified ?? 0) !== wholeSeconds(version.lastModified);
-  info ??= redated || inode.info === undefined ? volume.attributes.get(keyOf(volume, inode), version) : inode.info;
+  info ??= redated ? volume.attributes.get(keyOf(volume, inode), version) : latestOf(volume, inode, version);
   if (info !== inode.info || redated) {
     const attributes = fileAttributes(volume, version, info);
     if ((attributes.mode & S_IFMT) !== inode.type) return retype(volume, inode, version, info, askedAt);
@@ -126,6 +126,14 @@ function refresh(
   inode.info = info;
   inode.checkedAt = askedAt;
   return inode;
+}
+
+/** What was learnt within the seconds of a date may have changed in them: what was learnt later goes before it. */
+function latestOf(volume: Volume, inode: Inode, version: ListedVersion): KnownObject | undefined {
+  const { info } = inode;
+  if (info !== undefined && volume.attributes.isFinal(info)) return info;
+  const known = volume.attributes.get(keyOf(volume, inode), version);
+  return info === undefined || (known !== undefined && known.date > info.date) ? known : info;
 }
 
 /** The type was assumed wrongly (a link that a listing could not tell from a file): the name gets a new inode. */

@@ -19,6 +19,8 @@ export interface FlushQueueOptions<T> {
   readonly parallel: number;
   /** How long an item rests (ms). */
   readonly lingerMs: number;
+  /** While items come in, so many run at one time: who makes them needs the machine more. */
+  readonly parallelWhileBusy: number;
 }
 
 export type FlushState = 'resting' | 'waiting' | 'running' | 'failed' | 'refused';
@@ -40,6 +42,9 @@ interface Entry<T> {
   waiters: Waiter[];
 }
 
+/** Items come in as long as the last came so recently (ms); what is ready is held back by them at most so long (ms). */
+const BUSY_MS = 200;
+const PATIENCE_MS = 2_000;
 /** First and longest wait after a failure (ms). */
 const BACKOFF_FIRST_MS = 1_000;
 const BACKOFF_MAX_MS = 60_000;
@@ -58,6 +63,7 @@ export class FlushQueue<T> {
   readonly #blocked = new Set<Entry<T>>();
   readonly #failed = new Set<Entry<T>>();
   #running = 0;
+  #addedAt = Number.NEGATIVE_INFINITY;
   #failures = 0;
   #awayUntil = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -88,6 +94,7 @@ export class FlushQueue<T> {
 
   /** The item has something for the store; one that rests begins to rest anew. */
   add(item: T): void {
+    this.#addedAt = this.#options.clock.monotonic();
     const present = this.#entries.get(item);
     if (present !== undefined && present.state !== 'resting') return;
     const entry = present ?? {
@@ -186,7 +193,7 @@ export class FlushQueue<T> {
       break;
     }
     for (const entry of this.#failed) next = Math.min(next, entry.readyAt);
-    if (this.#ready.size > 0) next = Math.min(next, Math.max(now, this.#awayUntil));
+    if (this.#ready.size > 0) next = Math.min(next, Math.max(now + BUSY_MS / 2, this.#awayUntil));
     // Not at once, whatever the clock says: this is a loop.
     return Math.max(10, next - now);
   }
@@ -204,10 +211,19 @@ export class FlushQueue<T> {
       }
     }
     while (this.#running < this.#options.parallel && this.#urgent.size > 0) this.#start(this.#urgent);
-    const limit = this.isAway ? 1 : this.#options.parallel;
+    const limit = this.#limitAt(now);
     while (this.#running < limit && this.#ready.size > 0 && now >= this.#awayUntil) this.#start(this.#ready);
     if (this.#running === 0 && this.#ready.size + this.#urgent.size === 0 && this.#blocked.size > 0) this.#unlock();
     if (this.#entries.size > 0) this.#schedule();
+  }
+
+  #limitAt(now: number): number {
+    if (this.isAway) return 1;
+    const { parallel, parallelWhileBusy } = this.#options;
+    if (now - this.#addedAt >= BUSY_MS) return parallel;
+    // A burst that ends soon is not disturbed at all.
+    const [first] = this.#ready;
+    return first !== undefined && now - first.readyAt < PATIENCE_MS ? 0 : parallelWhileBusy;
   }
 
   #unlock(): void {

@@ -16,6 +16,7 @@ import {
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KiB, MiB } from '../constants.js';
+import { crashPoint } from '../crash-point.js';
 import {
   encodeFileHeader,
   encodeFrame,
@@ -159,6 +160,7 @@ export class Journal {
     this.#tail?.push(frame);
     try {
       this.#write(frame);
+      crashPoint('journal-appended');
     } catch (error) {
       this.#failed = true;
       this.#logger.error(

@@ -1,11 +1,12 @@
 /**
- * The bytes of a file that is being written: a sparse file in the state directory and the layout that says which of its
- * bytes were written here, and where the others come from. Nothing is downloaded to begin with.
+ * The bytes of a file that is being written: a sparse file in the state directory, or memory as long as it is small, and
+ * the layout that says which of its bytes were written here, and where the others come from. Nothing is downloaded to
+ * begin with.
  */
-import { closeSync, constants, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { STAGED_SYNC_WRITE_BYTES } from '../constants.js';
+import { INLINE_FILE_BYTES, STAGED_SYNC_WRITE_BYTES } from '../constants.js';
 import { pread, pwrite, type ShortWrite } from '../file-io.js';
 import type { CopySource } from './copy-source.js';
 import type { Extent, ExtentMap } from './extent-map.js';
@@ -32,20 +33,80 @@ export class StagedFile {
   /** Called when bytes are about to be cut off: what is noted of it elsewhere must not claim them any more. */
   onShrink: (() => void) | undefined;
 
-  private constructor(path: string, layout: Layout<CopySource>, flags: number, space: StagingSpace) {
+  /** Its bytes while it is small and has no file; zeros behind the size. */
+  #memory: Buffer | undefined;
+
+  private constructor(path: string, layout: Layout<CopySource>, space: StagingSpace) {
     this.#space = space;
     this.path = path;
     this.layout = layout;
-    this.#fd = openSync(path, constants.O_RDWR | flags, 0o600);
   }
 
-  static create(path: string, baseBytes: number, space = new StagingSpace(Number.POSITIVE_INFINITY)): StagedFile {
-    return new StagedFile(path, new Layout(baseBytes), constants.O_CREAT | constants.O_EXCL, space);
+  /** @param inMemory as long as it is small it needs no file */
+  static create(
+    path: string,
+    baseBytes: number,
+    space = new StagingSpace(Number.POSITIVE_INFINITY),
+    inMemory = false,
+  ): StagedFile {
+    const staged = new StagedFile(path, new Layout(baseBytes), space);
+    if (inMemory && baseBytes <= INLINE_FILE_BYTES) staged.#memory = Buffer.alloc(0);
+    else staged.#open(constants.O_CREAT | constants.O_EXCL);
+    return staged;
+  }
+
+  #open(flags: number): void {
+    this.#fd = openSync(this.path, constants.O_RDWR | flags, 0o600);
+  }
+
+  /** What it holds in memory; undefined: it has a file. */
+  get inline(): Buffer | undefined {
+    return this.#memory?.subarray(0, Math.min(this.size, this.#memory.length));
+  }
+
+  /** Makes sure that memory can hold so many bytes, or moves them to a file. */
+  #fit(bytes: number): void {
+    const memory = this.#memory;
+    if (memory === undefined || bytes <= memory.length) return;
+    const capacity = Math.min(INLINE_FILE_BYTES, 2 ** Math.ceil(Math.log2(Math.max(bytes, 512))));
+    if (bytes > INLINE_FILE_BYTES || !this.#space.takeMemory(capacity - memory.length)) {
+      this.#spill();
+      return;
+    }
+    this.#memory = Buffer.alloc(capacity);
+    memory.copy(this.#memory);
+  }
+
+  #spill(): void {
+    const memory = this.#memory;
+    if (memory === undefined) return;
+    this.#open(constants.O_CREAT | constants.O_EXCL);
+    try {
+      const length = Math.min(this.size, memory.length);
+      for (let done = 0; done < length; ) done += writeSync(this.fd, memory, done, length - done, done);
+      if (this.size > this.baseBytes) ftruncateSync(this.fd, this.size);
+    } catch (error) {
+      closeSync(this.fd);
+      this.#fd = undefined;
+      rmSync(this.path, { force: true });
+      throw error;
+    }
+    this.#letMemoryGo();
+  }
+
+  #letMemoryGo(): void {
+    if (this.#memory !== undefined) this.#space.giveMemory(this.#memory.length);
+    this.#memory = undefined;
   }
 
   /** One that an earlier daemon left. It counts against the space whatever its limit is. Throws with code ENOENT. */
-  static reopen(path: string, saved: SavedLayout, space: StagingSpace): StagedFile {
-    const staged = new StagedFile(path, Layout.from(saved), 0, space);
+  static reopen(path: string, saved: SavedLayout, space: StagingSpace, inline?: Uint8Array): StagedFile {
+    const staged = new StagedFile(path, Layout.from(saved), space);
+    if (inline === undefined) staged.#open(0);
+    else {
+      staged.#memory = Buffer.from(inline);
+      space.takeMemory(inline.length);
+    }
     const bytes = staged.layout.stagedBytes;
     space.give(-bytes);
     staged.#held = bytes;
@@ -87,6 +148,11 @@ export class StagedFile {
     this.#take(this.written.missing(offset, offset + data.length));
     // Counted before and after: an upload that ends in between must not take the file for unchanged.
     this.generation++;
+    this.#fit(offset + data.length);
+    if (this.#memory !== undefined) {
+      this.#memory.set(data, offset);
+      return this.#note(offset, data.length);
+    }
     if (data.length > STAGED_SYNC_WRITE_BYTES) return this.#using(this.#writeBehind(offset, data));
     let done = 0;
     try {
@@ -145,6 +211,7 @@ export class StagedFile {
   #closeNow(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
+    this.#letMemoryGo();
     this.#settle();
   }
 
@@ -160,7 +227,9 @@ export class StagedFile {
       this.onShrink?.();
     }
     // What lay behind must read as zeros if the file grows again.
-    ftruncateSync(this.fd, size);
+    if (this.#memory !== undefined && size > INLINE_FILE_BYTES) this.#spill();
+    if (this.#memory !== undefined) this.#memory.fill(0, size);
+    else ftruncateSync(this.fd, size);
     this.layout.truncate(size);
     this.#truncations++;
     this.generation++;
@@ -173,12 +242,13 @@ export class StagedFile {
     // At the end of what the staged file holds its room on the disk can be had back; elsewhere what lies there is stale.
     const last = this.written.extents[this.written.extents.length - 1];
     const inFile = last === undefined || last.end <= end;
-    if (inFile) {
+    if (this.#memory !== undefined) this.#memory.fill(0, start, Math.min(end, this.#memory.length));
+    else if (inFile) {
       ftruncateSync(this.fd, start);
       ftruncateSync(this.fd, this.size);
       this.#truncations++;
     }
-    this.layout.clear(start, end, inFile);
+    this.layout.clear(start, end, inFile || this.#memory !== undefined);
     this.generation++;
     this.dropUnusedSources();
     this.#settle();
@@ -186,6 +256,7 @@ export class StagedFile {
 
   /** Bytes [start, end) become those of `source` from `sourceStart` on. Released once no range refers to it. */
   copy(start: number, end: number, source: CopySource, sourceStart: number): void {
+    this.#spill();
     // Holes of the file are read as far as the file itself reaches.
     if (end > this.size) ftruncateSync(this.fd, end);
     this.#sources.add(source);
@@ -227,6 +298,11 @@ export class StagedFile {
 
   /** Bytes [offset, end) of the staged file itself; holes are zeros. */
   async read(offset: number, end: number): Promise<Uint8Array> {
+    if (this.#memory !== undefined) {
+      const bytes = Buffer.alloc(end - offset);
+      this.#memory.copy(bytes, 0, offset, end);
+      return bytes;
+    }
     const bytes = Buffer.allocUnsafe(end - offset);
     const count = await this.#using(pread(this.fd, bytes, offset));
     return count === bytes.length ? bytes : bytes.fill(0, count);

@@ -2,9 +2,12 @@
  * A bound on the bytes that wait on this machine for their upload. Past it write(2) gets ENOSPC, before a close() could
  * have succeeded; what is uploaded, removed or cut off makes room.
  */
+import { INLINE_TOTAL_BYTES } from '../constants.js';
+
 export class StagingSpace {
   readonly limit: number;
   #used = 0;
+  #memory = 0;
 
   /** @param limit bytes */
   constructor(limit: number) {
@@ -23,6 +26,17 @@ export class StagingSpace {
       throw Object.assign(new Error(message), { code: 'ENOSPC' });
     }
     this.#used += bytes;
+  }
+
+  /** False: so many bytes are not to be had in memory. */
+  takeMemory(bytes: number): boolean {
+    if (this.#memory + bytes > INLINE_TOTAL_BYTES) return false;
+    this.#memory += bytes;
+    return true;
+  }
+
+  giveMemory(bytes: number): void {
+    this.#memory -= bytes;
   }
 
   give(bytes: number): void {

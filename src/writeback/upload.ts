@@ -3,6 +3,7 @@
  * connections allow; a multipart upload that fails is aborted. Conditions make sure that only the version the file
  * started from is replaced.
  */
+import { crashPoint } from '../crash-point.js';
 import type { ObjectClient, UploadedPart, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
 import type { CopySource } from './copy-source.js';
@@ -25,6 +26,17 @@ export interface UploadInput {
   readonly read: (start: number, end: number) => Promise<Uint8Array>;
   /** False: the file changed or lost its name meanwhile, and must not be completed. */
   readonly stillWanted: () => boolean;
+  /** Keeps account of a multipart upload, so that none stays behind whatever happens to this process. */
+  readonly account?: UploadAccount;
+}
+
+export interface UploadAccount {
+  /** One is about to be begun under the key. */
+  begin(): void;
+  /** The store has begun it. */
+  begun(uploadId: string): void;
+  /** It is completed or aborted. */
+  ended(): void;
 }
 
 export interface UploadOptions {
@@ -41,6 +53,7 @@ export class UploadSuperseded extends Error {
 
 export async function upload(input: UploadInput, options: UploadOptions): Promise<WriteReply> {
   const { plan } = input;
+  crashPoint('upload-begun');
   if (plan.kind === 'put') return putWhole(input, plan.size, options);
   if (plan.kind === 'copy') return copyWhole(input, plan.source, options);
   return uploadParts(input, plan.parts, plan.size, options);
@@ -72,14 +85,23 @@ async function uploadParts(
 ): Promise<WriteReply> {
   const { client } = options;
   const copies = planned.some((part) => part.kind === 'copy');
+  input.account?.begin();
   const uploadId = await client.createUpload(input.key, { ...input.attributes, copies });
+  crashPoint('upload-created');
+  input.account?.begun(uploadId);
   try {
     const parts = await sendParts(input, uploadId, planned, options);
+    crashPoint('parts-sent');
     if (!input.stillWanted()) throw new UploadSuperseded(input.key);
-    return await client.completeUpload(input.key, uploadId, parts, { ...input.condition, size });
+    const reply = await client.completeUpload(input.key, uploadId, parts, { ...input.condition, size });
+    input.account?.ended();
+    return reply;
   } catch (error) {
     // The abort of an upload that the store does not know (any more) succeeds; another failure must not hide the first.
-    await client.abortUpload(input.key, uploadId).catch(() => undefined);
+    await client.abortUpload(input.key, uploadId).then(
+      () => input.account?.ended(),
+      () => undefined,
+    );
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { Listing, ListingCache, type ListingOptions } from '../../src/cache/listing-cache.js';
+import { Listing, ListingCache, type ListingOptions, type ListingPage } from '../../src/cache/listing-cache.js';
 import type { ListedEntry } from '../../src/cache/listing-entries.js';
 import { LIST_PAGE_KEYS, MAX_INDEXED_ENTRIES, MAX_LISTED_ENTRIES } from '../../src/constants.js';
 import { FaultyClient } from '../../src/s3/faulty-client.js';
@@ -37,6 +37,35 @@ async function all(listing: Listing): Promise<ListedEntry[]> {
     entries.push(...page.entries);
   }
 }
+
+t.test('a page is as old as the beginning of its LIST', async (t) => {
+  const clock = new TestClock();
+  const client = new MemoryClient(clock);
+  fill(
+    client,
+    Array.from({ length: LIST_PAGE_KEYS + 5 }, (_, i) => `d/f${String(i).padStart(4, '0')}`),
+  );
+  const asked: Array<boolean | undefined> = [];
+  const slow = async (options: ListOptions): Promise<ListPage> => {
+    asked.push(options.metadata);
+    // What is told was read at once, and the answer took long.
+    clock.advance(30_000);
+    return client.list(options);
+  };
+  const pages: ListingPage[] = [];
+  const { options } = setUp(client, {
+    clock,
+    client: Object.assign(Object.create(client), { list: slow }),
+    metadata: true,
+    hydrate: async (_prefix, page) => void pages.push(page),
+  });
+  const begun = Math.floor(clock.now() / 1000) * 1000;
+  await all(new Listing(() => 'd/', options));
+  t.same(asked, [true, true]);
+  t.equal(pages[0].date, begun);
+  t.equal(pages[1].entries.length, 6, 'with the last object of the page before, which waited for what comes');
+  t.equal(pages[1].date, begun, 'which is as old as that page');
+});
 
 t.test('10,000 names are ten LISTs', async (t) => {
   const client = new MemoryClient();

@@ -17,12 +17,14 @@ export interface SuiteOptions {
   readonly lacks?: readonly CapabilityName[];
   /** Keys begin with this; everything below it is deleted first. */
   readonly prefix?: string;
+  /** The server's listings tell metadata (MinIO); others have to tell none. Default false. */
+  readonly listsMetadata?: boolean;
 }
 
 /** What of capabilities.ts the server is to keep. */
 type Can = Readonly<Record<CapabilityName, boolean>>;
 
-type Case = (t: Test, client: ObjectClient, prefix: string, can: Can) => Promise<void>;
+type Case = (t: Test, client: ObjectClient, prefix: string, can: Can, listsMetadata: boolean) => Promise<void>;
 
 const bytes = (text: string) => Buffer.from(text);
 
@@ -214,6 +216,40 @@ const listing: Case = async (t, client, prefix, can) => {
   t.same((await client.list({ prefix: `${base}none` })).objects, []);
 };
 
+/** An extension of MinIO's. What a server tells is what HEAD says, and others tell nothing. */
+const listedMetadata: Case = async (t, client, prefix, _can, tells) => {
+  const base = `${prefix}metadata/`;
+  const values = ['33188', 'a b%20c', '<&>"\'', '=?UTF-8?Q?x?=', 'a  b', ''];
+  const odd = "o!d#d$%&'*+.^_`|~-1";
+  const sets: Array<Record<string, string>> = [
+    { mode: '33188', mtime: '1700000000.5', 'with-dash': 'x', with_underscore: 'y' },
+    {},
+    ...values.map((value) => ({ value })),
+    { [odd]: 'x', '1': 'digit', '-': 'dash', 'x-amz-meta-x': 'twice' },
+  ];
+  const keys = sets.map((_, i) => `${base}${i}`);
+  const kept: ObjectInfo[] = [];
+  for (const [i, key] of keys.entries()) {
+    await client.put(key, bytes('x'), { metadata: sets[i], headers: { contentType: 'text/plain' } });
+    // Some servers drop an empty value: what counts is what HEAD says.
+    kept.push(await client.head(key));
+  }
+  const plain = await client.list({ prefix: base });
+  t.ok(
+    plain.objects.every(({ metadata }) => metadata === undefined),
+    'not told unless asked',
+  );
+  const { objects } = await client.list({ prefix: base, metadata: true });
+  t.same(
+    objects.map(({ key }) => key),
+    [...keys].sort(compareKeys),
+  );
+  const told = objects.filter(({ metadata }) => metadata !== undefined);
+  for (const { key, metadata } of told) t.same(metadata, kept[keys.indexOf(key)].metadata, key);
+  t.equal(told.length, tells ? keys.length : 0, 'told of all or none');
+  for (const key of keys) await client.delete(key);
+};
+
 const multipart: Case = async (t, client, prefix) => {
   const key = `${prefix}multipart`;
   const one = randomBytes(MIN_PART_BYTES);
@@ -320,6 +356,7 @@ const cases: Readonly<Record<string, Case>> = {
   'conditions of reads': readConditions,
   keys,
   listing,
+  'metadata in listings': listedMetadata,
   multipart,
   'copied parts': copiedParts,
   copies,
@@ -361,7 +398,8 @@ export async function objectClientConformance(
     t.teardown(() => client.close());
     const prefix = options.prefix ?? 'conformance/';
     await empty(client, prefix);
-    for (const [title, run] of Object.entries(cases)) await t.test(title, (t) => run(t, client, prefix, can));
+    const tells = options.listsMetadata ?? false;
+    for (const [title, run] of Object.entries(cases)) await t.test(title, (t) => run(t, client, prefix, can, tells));
     for (const one of names) await t.test(capabilities[one].promise, (t) => promise(t, client, prefix, one, can));
     await client.close();
     await fails(t, client.head(`${prefix}x`), 'Aborted', 'after close');

@@ -15,6 +15,9 @@ function chosen(): TestDriver {
 
 export const testDriver = chosen();
 
+/** PAILFS_TEST_WRITE_BACK=on: close() answers before the store has the file, and so do changes of names. */
+export const writesBack = process.env.PAILFS_TEST_WRITE_BACK === 'on';
+
 /** fuse-native loses times of modification: what is asserted of them is that they are those of the writing, then. */
 export const keepsTimes = testDriver === 'kernel';
 

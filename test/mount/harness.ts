@@ -92,6 +92,13 @@ export async function check(script: string, options: RunOptions = {}): Promise<s
   throw new Error(`${how}: ${script}\n${result.stdout}${result.stderr}`);
 }
 
+/** Cleans up and ends the process when it is told to end before its time. Answers how to take that back. */
+export function onInterrupt(cleanUp: () => Promise<void>): () => void {
+  const end = () => void cleanUp().finally(() => process.exit(1));
+  process.once('SIGINT', end).once('SIGTERM', end);
+  return () => void process.off('SIGINT', end).off('SIGTERM', end);
+}
+
 /** Rejects when a promise takes too long. */
 export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

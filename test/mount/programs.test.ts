@@ -126,6 +126,7 @@ t.test('the AWS CLI sees the same bytes, both ways', { skip: missing('aws') }, a
         AWS_EC2_METADATA_DISABLED: 'true',
       };
       const aws = async (words: string) => {
+        await bucket.store.settle();
         const result = await outside(`aws --endpoint-url ${place.endpoint} s3 ${words}`, { env, timeout: 60_000 });
         t.equal(result.code, 0, `${words}: ${result.stderr}`);
         return result.stdout;

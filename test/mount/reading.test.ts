@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import t from 'tap';
 import type { FaultAction } from '../../src/embedded/api.js';
 import { type BucketOptions, withBucket } from './bucket.js';
-import { testDriver } from './driver-choice.js';
+import { testDriver, writesBack } from './driver-choice.js';
 import { noKernelMounts, sh as outside, start, until } from './harness.js';
 import { BUCKET, onlyEmbedded, without } from './s3-place.js';
 
@@ -107,7 +107,7 @@ t.test(
             `import os, sys, errno
 fd = os.open("${dir}/${name}", ${flags}); os.pwrite(fd, b"m" * ${size}, 0); print("written", flush=True)
 while not os.path.exists("${local}/go-${name}"): pass
-try: os.close(fd); print("none")
+try: ${writesBack ? 'os.fsync(fd)' : 'os.close(fd)'}; print("none")
 except OSError as e: print(errno.errorcode[e.errno])`,
           ]);
         for (const [name, flags, size] of [

@@ -45,6 +45,32 @@ t.test('listing', async (t) => {
   );
 });
 
+t.test('metadata in a listing', async (t) => {
+  const metadataOf = (inner: string) => {
+    const xml = contents('a').replace('</Contents>', `${inner}</Contents>`);
+    return parseListing(page(xml + contents('b'))).objects.map(({ metadata }) => metadata);
+  };
+  const told = (inner: string) =>
+    metadataOf(`<UserMetadata><content-type>a/b</content-type>${inner}</UserMetadata>`)[0];
+  t.same(metadataOf(''), [undefined, undefined], 'not told');
+  t.same(metadataOf('<UserMetadata><a>b</a></UserMetadata>'), [{}, undefined], 'none, of the first only');
+  t.same(told('<X-Amz-Meta-Mode>33188</X-Amz-Meta-Mode><x-amz-meta-b>&lt;&#34;&amp;</x-amz-meta-b>'), {
+    mode: '33188',
+    b: '<"&',
+  });
+  t.same(told("<X-Amz-Meta-A&b'c></X-Amz-Meta-A&b'c>"), { "a&b'c": '' }, 'a name that XML does not have');
+  t.same(told('<X-Amz-Meta-1/>'), { 1: '' });
+  for (const value of ['\ufffd', 'ü', '&#9;', ' a', 'a ', 'a&#10;b'])
+    t.equal(
+      told(`<X-Amz-Meta-A>${value}</X-Amz-Meta-A><X-Amz-Meta-B>b</X-Amz-Meta-B>`),
+      undefined,
+      `not told: ${value}`,
+    );
+  const twice = '<X-Amz-Meta-A>1</X-Amz-Meta-A><x-amz-meta-a>2</x-amz-meta-a>';
+  t.equal(told(twice), undefined, 'a name that is there twice');
+  t.throws(() => told('<X-Amz-Meta-A>1</X-Amz-Meta-B>'), { name: 'XmlError' });
+});
+
 t.test('a page of 1,000 keys is read quickly', async (t) => {
   const keys = Array.from({ length: 1000 }, (_, i) => contents(`some/prefix/of+usual/length/file-${i}.dat`)).join('');
   const xml = page(`<EncodingType>url</EncodingType>${keys}`);

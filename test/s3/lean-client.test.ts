@@ -16,6 +16,12 @@ await t.test('embedded server', async (t) => {
   await objectClientConformance(t, 'LeanClient', () => connect(t, server.endpoint));
 });
 
+await t.test('embedded server that imitates MinIO', async (t) => {
+  const server = await embedded(t);
+  server.imitatesMinio = true;
+  await objectClientConformance(t, 'LeanClient', () => connect(t, server.endpoint), { listsMetadata: true });
+});
+
 const endpoint = process.env.PAILFS_TEST_ENDPOINT;
 /** A real server, where the environment names one. */
 async function namedServer(t: Test, endpoint: string): Promise<void> {
@@ -29,6 +35,7 @@ async function namedServer(t: Test, endpoint: string): Promise<void> {
   await objectClientConformance(t, endpoint, makeClient, {
     lacks: lacks.filter(isCapability),
     prefix: `conformance-${randomUUID()}/`,
+    listsMetadata: process.env.PAILFS_TEST_SERVER === 'minio',
   });
 }
 

@@ -6,3 +6,6 @@ import { objectClientConformance } from '../conformance/object-client.js';
 
 await objectClientConformance(t, 'MemoryClient', () => new MemoryClient());
 await objectClientConformance(t, 'FaultyClient without rules', () => new FaultyClient(new MemoryClient()));
+
+const likeMinio = () => Object.assign(new MemoryClient(), { listsMetadata: true });
+await objectClientConformance(t, 'MemoryClient like MinIO', likeMinio, { listsMetadata: true });

@@ -337,13 +337,14 @@ t.test('somebody else writes the file meanwhile: theirs stays, ours is beside it
 
 t.test('an upload whose answer was lost with the daemon is no conflict', async (t) => {
   await withWriteBack(t, async (volume) => {
-    await volume.write('a', 'one');
+    const body = 'one'.repeat(20_000);
+    await volume.write('a', body);
     const journal = join(volume.directory, 'state', 'journal');
     const before = readFileSync(journal);
     const staged = readdirSync(join(volume.directory, 'state', 'staged'))[0];
     const bytes = readFileSync(join(volume.directory, 'state', 'staged', staged));
     await volume.fs.flushAll();
-    t.equal(volume.body('a'), 'one');
+    t.equal(volume.body('a'), body);
     await volume.fs.close();
     // As it was before the answer came.
     writeFileSync(journal, before);
@@ -371,6 +372,50 @@ t.test('a partly written large object after a restart: only what was written is 
     Buffer.from('patch').copy(base, 10 * MiB);
     t.ok(Buffer.from(volume.memory.objects.get('a')?.body ?? []).equals(base));
   });
+});
+
+t.test('a copy inside the store is there when it is closed: the journal cannot hold it', async (t) => {
+  await withWriteBack(t, async (volume) => {
+    await volume.put('a', 'copied');
+    const from = await volume.open('a');
+    const to = await volume.create('b');
+    t.equal(await ok(volume.fs.copyFileRange?.(ctx, { ...from, offset: 0 }, { ...to, offset: 0 }, 6)), 6);
+    await volume.closeFile(to);
+    t.equal(volume.body('b'), 'copied');
+    await volume.closeFile(from);
+  });
+});
+
+t.test('an upload that the daemon did not end is aborted by the next', async (t) => {
+  for (const method of ['createUpload', 'uploadPart', 'completeUpload'] as const) {
+    await withWriteBack(t, async (volume) => {
+      await volume.write('a', Buffer.alloc(20 * MiB, 'a'));
+      // The daemon is gone in the middle: nothing that it does from here on counts.
+      const journal = join(volume.directory, 'state', 'journal');
+      let frozen: Buffer | undefined;
+      const never = new Promise<never>(() => undefined);
+      volume.client.add({
+        method,
+        times: 1,
+        action: {
+          kind: 'call',
+          before: () => {
+            frozen = readFileSync(journal);
+            return never;
+          },
+        },
+      });
+      void volume.fs.flushAll();
+      while (frozen === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+      if (method !== 'createUpload') t.equal((await volume.memory.listUploads('')).length, 1);
+      writeFileSync(journal, frozen);
+      volume.client.clear();
+      await volume.mount({ writeBack: true });
+      t.same(await volume.memory.listUploads(''), []);
+      await volume.fs.flushAll();
+      t.equal(volume.memory.objects.get('a')?.body.length, 20 * MiB);
+    });
+  }
 });
 
 t.test('attributes, links and special nodes wait too', async (t) => {

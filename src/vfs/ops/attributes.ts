@@ -2,6 +2,7 @@
  * SETATTR: chmod, chown, utimens, truncate. Attributes live in the object's metadata: of a file that is being written
  * they go along with its upload, of any other they are written by a copy inside the store before the call answers.
  */
+import { isComplete } from '../../cache/attribute-store.js';
 import { sameTime, type Timespec, timespecFromMs } from '../../clock.js';
 import { MAX_OBJECT_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
@@ -54,9 +55,9 @@ export async function setattr(
 /** The metadata that a change is laid over must be known, or what it does not touch would be lost. */
 export async function makeCurrent(volume: Volume, inode: Inode, signal?: AbortSignal): Promise<void> {
   if (inode.parent === undefined || inode.directory !== undefined || inode.staged !== undefined) return;
-  if (inode.storedKey !== undefined && inode.info === undefined) return learnMoved(volume, inode, signal);
+  if (inode.storedKey !== undefined && !isComplete(inode.info)) return learnMoved(volume, inode, signal);
   if (inode.dirty) return;
-  if (inode.info !== undefined || inode.version === undefined) return;
+  if (isComplete(inode.info) || inode.version === undefined) return;
   const askedAt = volume.clock.monotonic();
   const info = await headIfPresent(volume, keyOf(volume, inode), signal);
   if (info === undefined) throw new FsError(errno.ESTALE, inode.path);

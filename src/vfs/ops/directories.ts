@@ -11,8 +11,10 @@ import { entryReply, peekEntry } from '../reply.js';
 import { resolve, revealObject, setName, setNameConfirmed, startListing } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
+import { untilAborted } from '../until-aborted.js';
 import { adoptEntry } from '../versions.js';
 import { keyOf, keyOfNew, partIn, prefixOf, type Volume } from '../volume.js';
+import { flushNames } from '../write-back/flushing.js';
 import { mkdirHere, rmdirHere } from '../write-back/local-directories.js';
 import { newAttributes, parentForNew } from './new-names.js';
 
@@ -111,10 +113,12 @@ function inodeOf(volume: Volume, directory: Inode, entry: ReaderEntry, askedAt: 
 }
 
 /** fsync(2) of a directory: the names that were made, renamed or removed in it. */
-export async function fsyncdir(volume: Volume, fh: number): Promise<number> {
+export async function fsyncdir(volume: Volume, ctx: RequestContext, fh: number): Promise<number> {
   const { inode } = volume.handles.directory(fh);
-  if (volume.options.fsync === 's3') await volume.writeBack?.flushNames(inode);
-  else await volume.writeBack?.sync.run();
+  const { writeBack } = volume;
+  if (writeBack === undefined) return 0;
+  const work = volume.options.fsync === 's3' ? flushNames(writeBack, inode) : writeBack.sync.run();
+  await untilAborted(work, ctx.signal);
   return 0;
 }
 

@@ -2,6 +2,7 @@
  * OPEN, CREATE, FLUSH, RELEASE, FSYNC: the life of a file handle. Opening makes sure which version is opened
  * (close-to-open); closing a file that was written brings it to the store and answers with the outcome.
  */
+import { isComplete } from '../../cache/attribute-store.js';
 import { LOOKUP_SERIES, LOOKUP_SERIES_MS } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { CreateReply, OpenReply, RequestContext } from '../../fuse/operations.js';
@@ -14,6 +15,7 @@ import { entryReply } from '../reply.js';
 import { forgetName, resolve, startListing } from '../resolve.js';
 import { stage } from '../staging.js';
 import { FsError, toErrno } from '../to-errno.js';
+import { untilAborted } from '../until-aborted.js';
 import { adoptFile } from '../versions.js';
 import { ageOf, cachedOf, dropCached, holdCached, keyOf, type Volume } from '../volume.js';
 import { makeFile, mayBeMade } from './new-names.js';
@@ -60,7 +62,7 @@ export function openReply(volume: Volume, inode: Inode, flags: number): OpenRepl
 /** What this mount is writing is newer than anything the store could say; a file without a name has no other version. */
 function needsRevalidation(volume: Volume, inode: Inode): boolean {
   if (inode.staged !== undefined || inode.dirty || inode.parent === undefined) return false;
-  const asked = inode.info === undefined ? Number.NEGATIVE_INFINITY : inode.checkedAt;
+  const asked = isComplete(inode.info) ? inode.checkedAt : Number.NEGATIVE_INFINITY;
   return ageOf(volume, asked) >= volume.options.openTtlMs;
 }
 
@@ -83,15 +85,6 @@ async function revalidate(volume: Volume, inode: Inode, writes: boolean, signal:
   } finally {
     if (inode.revalidation === own) inode.revalidation = undefined;
   }
-}
-
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
 
 /**
@@ -148,7 +141,7 @@ async function revalidateByHead(volume: Volume, inode: Inode, askedAt: number, s
 
 async function revalidateByGet(volume: Volume, inode: Inode, askedAt: number, signal: AbortSignal): Promise<void> {
   const known = inode.version;
-  const cached = known !== undefined && inode.info !== undefined && firstBytesCached(volume, inode);
+  const cached = known !== undefined && isComplete(inode.info) && firstBytesCached(volume, inode);
   try {
     const { info, file } = await volume.cache.probe(keyOf(volume, inode), cached ? known.etag : undefined, signal);
     volume.attributes.put(info.key, info);
@@ -230,11 +223,13 @@ export async function flush(volume: Volume, fh: number): Promise<number> {
   return keepHere(volume, inode) ? takeFailure(inode) : bringToStore(volume, inode);
 }
 
-export async function fsync(volume: Volume, fh: number): Promise<number> {
+export async function fsync(volume: Volume, ctx: RequestContext, fh: number): Promise<number> {
   const { inode } = volume.handles.file(fh);
-  if (volume.options.fsync === 's3' || volume.writeBack === undefined || !keepHere(volume, inode))
-    return bringToStore(volume, inode);
-  await volume.writeBack.sync.run();
+  const { writeBack } = volume;
+  if (writeBack === undefined) return bringToStore(volume, inode);
+  // A program that is killed does not wait; what it wrote goes to the store all the same.
+  const onDisk = volume.options.fsync === 'disk' && keepHere(volume, inode);
+  await untilAborted(onDisk ? writeBack.sync.run() : writeBack.flush(inode), ctx.signal);
   return takeFailure(inode);
 }
 

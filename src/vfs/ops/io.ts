@@ -5,7 +5,9 @@ import { readStaged } from '../content-reader.js';
 import type { Inode } from '../inode.js';
 import { stage, touch } from '../staging.js';
 import { FsError } from '../to-errno.js';
+import { untilAborted } from '../until-aborted.js';
 import { cachedOf, type Volume } from '../volume.js';
+import { makeRoom } from '../write-back/flushing.js';
 import { clearSuidgid } from './files.js';
 import { isGone } from './nodes.js';
 
@@ -44,16 +46,33 @@ async function explainGone<T>(inode: Inode, pieces: Promise<T>): Promise<T> {
 
 export function write(
   volume: Volume,
+  ctx: RequestContext,
   fh: number,
   offset: number,
   data: Uint8Array,
   flags: WriteFlags,
 ): number | Promise<number> {
   const { inode } = volume.handles.file(fh);
-  const staged = inode.staged ?? stage(volume, inode);
-  const done = staged.write(offset, data);
-  inode.dirty = true;
-  touch(volume, inode);
-  clearSuidgid(inode, flags.killSuidgid);
-  return done;
+  const put = (): number | Promise<number> => {
+    const staged = inode.staged ?? stage(volume, inode);
+    const done = staged.write(offset, data);
+    inode.dirty = true;
+    touch(volume, inode);
+    clearSuidgid(inode, flags.killSuidgid);
+    return done;
+  };
+  const { writeBack } = volume;
+  if (writeBack === undefined) return put();
+  const again = async (error: unknown): Promise<number> => {
+    // What has been closed goes first; only when that makes no room the program is told.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    if (!(await untilAborted(makeRoom(writeBack, volume.staging, data.length), ctx.signal))) throw error;
+    return put();
+  };
+  try {
+    const done = put();
+    return done instanceof Promise ? done.catch(again) : done;
+  } catch (error) {
+    return again(error);
+  }
 }

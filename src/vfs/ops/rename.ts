@@ -3,6 +3,7 @@
  * is confirmed, so that a crash leaves some keys twice and none lost. A file that was never uploaded only changes where
  * it will go.
  */
+import { crashPoint } from '../../crash-point.js';
 import { errno } from '../../errno.js';
 import type { RequestContext } from '../../fuse/operations.js';
 import type { WriteCondition, WriteReply } from '../../s3/object-client.js';
@@ -129,6 +130,7 @@ async function moveFile(volume: Volume, move: Move, key: string): Promise<number
   const oldName = inode.name;
   const isContent = isMarkerContent(inode);
   const reply = await copyFile(volume, move, oldKey, key);
+  crashPoint('copy-done');
   await keepDirectory(volume, from, oldName, oldKey);
   const { version } = inode;
   volume.cache.store.aliasVersion({ key: oldKey, etag: version.etag }, { key, etag: reply.etag }, version.size);
@@ -140,6 +142,7 @@ async function moveFile(volume: Volume, move: Move, key: string): Promise<number
   try {
     if (isContent) await writeMarker(volume, from);
     else await volume.client.delete(oldKey);
+    crashPoint('old-key-deleted');
   } catch (error) {
     from.directory?.overlay.revert(oldName, sequence);
     throw error;
@@ -221,6 +224,7 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
   return frozen(inode, async () => {
     const oldName = inode.name;
     const copied = await copyBelow(volume, oldPrefix, newPrefix);
+    crashPoint('directory-copied');
     await keepDirectory(volume, from, oldName, oldPrefix);
     const { text } = inode.part;
     volume.inodes.move(inode, to, name, { from: oldPrefix, to: newPrefix });
@@ -234,6 +238,7 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
       volume,
       [...copied.values()].map((copy) => copy.oldKey),
     );
+    crashPoint('directory-moved');
     setNameConfirmed(volume, from, oldName, undefined);
     revealObject(volume, from, oldName, inode);
     if (inode.directory !== undefined) inode.directory.shadows = false;

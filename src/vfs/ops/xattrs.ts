@@ -3,6 +3,7 @@
  * tells what the store knows; it answers when asked by name and is not listed, so that `cp -a` does not trip on it.
  * `security.*` and `system.*` are EOPNOTSUPP, which keeps `ls -l` from asking for every entry.
  */
+import { isComplete } from '../../cache/attribute-store.js';
 import { MAX_METADATA_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { RequestContext } from '../../fuse/operations.js';
@@ -32,7 +33,7 @@ export async function getxattr(
   const inode = volume.inodes.get(nodeid);
   if (name.startsWith('s3.')) return storeAttribute(volume, inode, name.slice(3), ctx.signal);
   if (!name.startsWith('user.')) return -errno.EOPNOTSUPP;
-  await makeCurrent(volume, inode, ctx.signal);
+  if (inode.info === undefined) await makeCurrent(volume, inode, ctx.signal);
   return inode.attributes.xattrs.get(name) ?? -errno.ENODATA;
 }
 
@@ -49,7 +50,8 @@ async function storeAttribute(
     return Buffer.from(await presigner.presign(key, 3600));
   }
   if (name === 'key') return Buffer.from(key);
-  const info = inode.info ?? (key === '' ? undefined : await headIfPresent(volume, key, signal));
+  const asked = isComplete(inode.info) || key === '';
+  const info = asked ? inode.info : await headIfPresent(volume, key, signal);
   if (info === undefined) return -errno.ENODATA;
   const fixed: Readonly<Record<string, string | undefined>> = {
     etag: info.etag,
@@ -64,8 +66,8 @@ async function storeAttribute(
 export async function listxattr(volume: Volume, ctx: RequestContext, nodeid: number): Promise<string[]> {
   const inode = volume.inodes.get(nodeid);
   // Where a sample showed no metadata in this directory, none is assumed here either: `ls -l` asks every entry.
-  const assumed = volume.options.attributes !== 'full' && inode.info === undefined && inode.handles === 0;
-  if (!assumed && !inode.dirty) await makeCurrent(volume, inode, ctx.signal);
+  const assumed = volume.options.attributes !== 'full' && inode.handles === 0;
+  if (inode.info === undefined && !assumed && !inode.dirty) await makeCurrent(volume, inode, ctx.signal);
   return [...inode.attributes.xattrs.keys()];
 }
 

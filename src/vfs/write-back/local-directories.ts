@@ -1,7 +1,8 @@
 /** Directories that change here first: MKDIR, RMDIR and the rename of one. The store follows. */
 import { errno } from '../../errno.js';
 import type { Inode, LeftName } from '../inode.js';
-import { confirmName, revealObject, setName, startListing } from '../resolve.js';
+import { findFolderMarker } from '../marker.js';
+import { confirmName, revealObject, setName, shadowsObject, startListing } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { homeKeyOf, keyOf, keyOfNew, prefixOf, type Volume } from '../volume.js';
 import { moveName } from './local-names.js';
@@ -51,12 +52,34 @@ export async function rmdirHere(volume: Volume, writeBack: WriteBack, inode: Ino
   await writeBack.room();
   if (!(await isEmptyHere(volume, inode))) return -errno.ENOTEMPTY;
   while (writeBack.places.moving === inode) await writeBack.places.moved();
-  writeBack.reserve();
   const { parent } = inode;
   if (parent === undefined) return -errno.ENOENT;
+  const key = keyOf(volume, inode);
+  const folder = await findFolderMarker(volume, parent, inode);
+  const shadows = shadowsObject(volume, inode);
+  writeBack.reserve();
+  buryFolderMarker(volume, writeBack, parent, folder);
   removeHere(volume, writeBack, parent, inode);
   writeBack.done();
+  if (!shadows) return 0;
+  // An object gets the name back, which nothing of the directory must hide any more.
+  await writeBack.removals.flush((removal) => removal.key.startsWith(key));
+  revealObject(volume, parent, inode.name, inode);
   return 0;
+}
+
+/** The zero-byte `NAME_$folder$` of a directory goes with it. Part of a change that the caller writes down. */
+function buryFolderMarker(
+  volume: Volume,
+  writeBack: WriteBack,
+  parent: Inode,
+  folder: { readonly key: string; readonly name: string } | undefined,
+): void {
+  if (folder === undefined) return;
+  const { key, name } = folder;
+  const known = parent.directory?.children.get(name);
+  if (known !== undefined) volume.inodes.detach(known, key);
+  writeBack.bury(key, undefined, [{ directory: parent, name, sequence: setName(volume, parent, name, undefined) }]);
 }
 
 /** Part of a change that the caller writes down. The directory is empty. */
@@ -83,7 +106,6 @@ function removeHere(volume: Volume, writeBack: WriteBack, parent: Inode, inode: 
   volume.listings.drop(inode.nodeid);
   volume.inodes.detach(inode, key);
   volume.inodes.removed(inode, home);
-  revealObject(volume, parent, name, inode);
 }
 
 /** Gives a directory another name; its keys stay where they are until they are moved. */
@@ -97,15 +119,23 @@ export async function renameDirectoryHere(
   await writeBack.room();
   if (target !== undefined && !(await isEmptyHere(volume, target))) return -errno.ENOTEMPTY;
   await untilFree(volume, writeBack, inode, to, name);
-  writeBack.reserve();
   const { parent: from, name: oldName, directory } = inode;
   if (from === undefined || directory === undefined) return -errno.ENOENT;
+  const folder = await findFolderMarker(volume, from, inode);
+  const shadows = shadowsObject(volume, inode);
+  writeBack.reserve();
+  buryFolderMarker(volume, writeBack, from, folder);
   if (target?.parent !== undefined) removeHere(volume, writeBack, target.parent, target);
   const stored = prefixOf(volume, inode);
   moveName(volume, writeBack, inode, to, name);
   directory.storedPrefix = undefined;
   const home = homeKeyOf(volume, inode);
   directory.storedPrefix = directory.isStored && stored !== home ? stored : undefined;
+  // Only that said that it exists.
+  if (folder !== undefined) {
+    directory.folderMarker = false;
+    directory.needsMarker ||= directory.marker !== true;
+  }
   inode.dirty = directory.storedPrefix !== undefined || directory.needsMarker;
   writeBack.noteBelow(inode);
   if (inode.dirty) writeBack.note(inode);
@@ -116,7 +146,11 @@ export async function renameDirectoryHere(
     writeBack.forget(inode);
     writeBack.done();
   }
-  revealObject(volume, from, oldName, inode);
+  if (shadows) {
+    if (inode.journalId !== undefined) await writeBack.flush(inode);
+    await writeBack.removals.flush((removal) => removal.key.startsWith(stored));
+    revealObject(volume, from, oldName, inode);
+  }
   directory.shadows = false;
   return 0;
 }

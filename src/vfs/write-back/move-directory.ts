@@ -7,6 +7,7 @@
  * key goes before its copy is confirmed. What was renamed or removed below meanwhile keeps its old key until the switch,
  * which then takes its copy back.
  */
+import { crashPoint } from '../../crash-point.js';
 import type { Inode } from '../inode.js';
 import { confirmName } from '../resolve.js';
 import { type Copy, copyBelow, restampBelow } from '../tree-copy.js';
@@ -41,6 +42,7 @@ async function moveKeys(volume: Volume, writeBack: WriteBack, inode: Inode): Pro
       writeBack.places.movedFrom(key) !== undefined ||
       writeBack.places.otherRedirect(inode, key) !== undefined,
   );
+  crashPoint('directory-copied');
   if (inode.orphanKey === undefined && homeKeyOf(volume, inode) === to && inode.directory?.storedPrefix === from) {
     switchOver(volume, writeBack, inode, { from, to, copied });
     return;
@@ -82,6 +84,7 @@ function switchOver(volume: Volume, writeBack: WriteBack, inode: Inode, { from, 
   inode.dirty = directory.needsMarker;
   writeBack.places.arrived(inode);
   writeBack.settle(inode);
+  crashPoint('directory-moved');
 }
 
 /** Their entries are versions under the old keys. */

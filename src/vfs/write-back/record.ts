@@ -32,7 +32,8 @@ export interface FileRecord {
   readonly storedKey?: string;
   /** Names it had that a listing may still show. */
   readonly left?: ReadonlyArray<readonly string[]>;
-  readonly staged?: { readonly file: string; readonly layout: SavedLayout };
+  /** `inline`: the bytes themselves (base64), of a small file. */
+  readonly staged?: { readonly file: string; readonly layout: SavedLayout; readonly inline?: string };
   /** Target of a symbolic link (base64). */
   readonly target?: string;
 }
@@ -66,7 +67,10 @@ export interface RemovalRecord {
 export interface UploadRecord {
   readonly kind: 'upload';
   readonly key: string;
-  readonly uploadId: string;
+  /** Absent: it was about to begin. */
+  readonly uploadId?: string;
+  /** When that was noted (ms since 1970). */
+  readonly at: number;
 }
 
 /** Up to which frame staged files are known to be on the disk, whatever happens to the machine. */
@@ -163,7 +167,10 @@ export function recordOf(inode: Inode): FileRecord | DirectoryRecord | undefined
     version: inode.version,
     storedKey: inode.storedKey,
     left,
-    staged: layout === undefined ? undefined : { file: inode.staged!.id, layout },
+    staged:
+      layout === undefined
+        ? undefined
+        : { file: inode.staged!.id, layout, inline: inode.staged!.inline?.toString('base64') },
     target: inode.linkTarget === undefined ? undefined : Buffer.from(inode.linkTarget).toString('base64'),
   };
 }

@@ -55,13 +55,7 @@ export async function recover(volume: Volume, writeBack: WriteBack): Promise<voi
   // Names that are there again stand over those that were left.
   for (const inode of writeBack.queue.items()) inode.parent?.directory?.overlay.set(inode.name, inode);
   dropUnclosed(volume, files, journal.wasDamaged);
-  for (const { id, record } of uploads) {
-    await volume.client.abortUpload(record.key, record.uploadId).then(
-      () => writeBack.alsoAppend([id, undefined]),
-      (error) =>
-        volume.logger.warn({ err: error, key: record.key }, 'an upload of an earlier daemon could not be aborted'),
-    );
-  }
+  for (const { id, record } of uploads) await abortLeft(volume, writeBack, id, record);
   writeBack.done();
   const counts = { files: files.length, directories: directories.length, removals: removals.length };
   if (files.length + directories.length + removals.length > 0)
@@ -167,7 +161,9 @@ function recoverFile(volume: Volume, writeBack: WriteBack, found: Found<FileReco
   let staged: StagedFile | undefined;
   if (record.staged !== undefined) {
     try {
-      staged = StagedFile.reopen(stagedPath(volume, record.staged.file), record.staged.layout, volume.staging);
+      const { file, layout, inline } = record.staged;
+      const bytes = inline === undefined ? undefined : Buffer.from(inline, 'base64');
+      staged = StagedFile.reopen(stagedPath(volume, file), layout, volume.staging, bytes);
     } catch (error) {
       volume.logger.error({ err: error, path: record.path.join('/') }, 'the bytes of a file that waits are gone');
       setAside(volume, writeBack, id, record);
@@ -194,6 +190,23 @@ function recoverFile(volume: Volume, writeBack: WriteBack, found: Found<FileReco
     );
   parent.directory?.overlay.set(name, inode);
   writeBack.takeUp(inode, id);
+}
+
+/** Clocks of this machine and the server may differ so much where only the time tells an upload of ours (ms). */
+const CLOCKS_MS = 60_000;
+
+/** An upload that an earlier daemon began and did not end. One that cannot be aborted is tried again at the next start. */
+async function abortLeft(volume: Volume, writeBack: WriteBack, id: number, record: UploadRecord): Promise<void> {
+  const { client, logger } = volume;
+  const { key, uploadId, at } = record;
+  try {
+    const begun = uploadId === undefined ? await client.listUploads(key) : [{ key, uploadId, initiated: at }];
+    for (const one of begun)
+      if (one.key === key && Math.abs(one.initiated - at) < CLOCKS_MS) await client.abortUpload(key, one.uploadId);
+    writeBack.alsoAppend([id, undefined]);
+  } catch (error) {
+    logger.warn({ err: error, key }, 'an upload of an earlier daemon could not be aborted');
+  }
 }
 
 function quarantine(volume: Volume): string {
@@ -224,7 +237,9 @@ function setAside(volume: Volume, writeBack: WriteBack, id: number, record: Pend
 
 /** Bytes that no close or fsync has acknowledged. They are kept where the journal was damaged: it may have named them. */
 function dropUnclosed(volume: Volume, files: ReadonlyArray<Found<FileRecord>>, isDamaged: boolean): void {
-  const named = new Set(files.map(({ record }) => record.staged?.file));
+  const named = new Set(
+    files.map(({ record: { staged } }) => (staged?.inline === undefined ? staged?.file : undefined)),
+  );
   const directory = join(volume.options.stateDirectory, 'staged');
   for (const file of readdirSync(directory)) {
     if (named.has(file)) continue;

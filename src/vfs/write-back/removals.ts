@@ -4,7 +4,9 @@
  * is deleted only as the version that was removed. The marker of a directory goes after what lay in it, and what an open
  * file may still need stays until it is closed.
  */
+
 import { DELETE_BATCH_KEYS, REMOVAL_LINGER_MS } from '../../constants.js';
+import { crashPoint } from '../../crash-point.js';
 import { isS3Error } from '../../s3/s3-error.js';
 import type { Inode, LeftName } from '../inode.js';
 import { keepDirectory } from '../marker.js';
@@ -168,6 +170,7 @@ export class Removals {
       const targets = batch.map(({ key, etag }) => ({ key, ifMatch: etag }));
       const failures = new Map<string, unknown>();
       for (const { key, error } of await this.#volume.client.deleteMany(targets)) failures.set(key, error);
+      crashPoint('old-key-deleted');
       this.#conclude(batch, failures);
     } catch (error) {
       this.#conclude(batch, new Map(batch.map(({ key }) => [key, error])));

@@ -9,17 +9,25 @@
  */
 
 import type { ListedVersion } from '../../cache/attribute-store.js';
-import { DELETE_BATCH_KEYS, MAX_PENDING, PARALLEL_FLUSHES, STATE_SYNC_MS, UPLOAD_LINGER_MS } from '../../constants.js';
+import {
+  DELETE_BATCH_KEYS,
+  MAX_PENDING,
+  PARALLEL_FLUSHES,
+  PARALLEL_FLUSHES_WHILE_BUSY,
+  STATE_SYNC_MS,
+  UPLOAD_LINGER_MS,
+} from '../../constants.js';
 import { isS3Error, type S3ErrorKind } from '../../s3/s3-error.js';
 import { FlushQueue } from '../../writeback/flush-queue.js';
 import type { Journal } from '../../writeback/journal.js';
 import type { StagedFile } from '../../writeback/staged-file.js';
+import type { UploadAccount } from '../../writeback/upload.js';
 import type { Inode, LeftName } from '../inode.js';
 import { nameIn } from '../name.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import { bringOver, unlockCircle } from './bring-over.js';
 import { Places } from './places.js';
-import { recordOf } from './record.js';
+import { recordOf, type UploadRecord } from './record.js';
 import { type Removal, Removals } from './removals.js';
 import { SAFE_ID, StateSync } from './state-sync.js';
 
@@ -43,6 +51,7 @@ export class WriteBack {
   readonly #volume: Volume;
   readonly places: Places;
   /** 1 is the note of what is safe (state-sync.ts). */
+  #accounts = new Map<string, number>();
   #nextId = SAFE_ID + 1;
   #frame: Change[] = [];
 
@@ -62,6 +71,7 @@ export class WriteBack {
       unlock: (inodes) => unlockCircle(volume, this, inodes),
       passes: (error) => !isS3Error(error) || passing.has(error.kind),
       parallel: PARALLEL_FLUSHES,
+      parallelWhileBusy: PARALLEL_FLUSHES_WHILE_BUSY,
       lingerMs: UPLOAD_LINGER_MS,
     });
     this.removals = new Removals(volume, {
@@ -121,9 +131,10 @@ export class WriteBack {
   }
 
   #watch(inode: Inode, staged: StagedFile): void {
-    this.sync.add(staged);
+    if (staged.inline === undefined) this.sync.add(staged);
+    // What the journal has of a small file is not changed by what is written later.
     staged.onShrink ??= () => {
-      if (inode.journalId !== undefined && inode.staged !== undefined) this.note(inode);
+      if (staged.inline === undefined && inode.journalId !== undefined && inode.staged !== undefined) this.note(inode);
     };
   }
 
@@ -149,6 +160,22 @@ export class WriteBack {
   /** Writes the change that was put together. */
   done(): void {
     this.#append();
+  }
+
+  /** Keeps multipart uploads of a key in the journal while they are under way. */
+  accountOf(key: string): UploadAccount {
+    // One entry a key: where a beginning was not answered, the next try of the same file takes it over.
+    const id = this.#accounts.get(key) ?? this.newId();
+    this.#accounts.set(key, id);
+    const note = (uploadId?: string): void => {
+      const record: UploadRecord = { kind: 'upload', key, uploadId, at: this.#volume.clock.now() };
+      this.journal.append([[id, record]]);
+    };
+    const ended = (): void => {
+      this.#accounts.delete(key);
+      this.journal.append([[id, undefined]]);
+    };
+    return { begin: note, begun: note, ended };
   }
 
   /** What this mount knows to stand under a key that is to be deleted. */
@@ -298,34 +325,11 @@ export class WriteBack {
 
   /** Brings an inode over now, and what has to go before it. Rejects with what failed. */
   async flush(inode: Inode): Promise<void> {
-    if (inode.journalId === undefined && !inode.dirty) return;
+    if (!inode.dirty || inode.orphanKey !== undefined) return;
     if (inode.journalId === undefined) this.note(inode);
+    // Also what no record can hold (ranges that are copies of other objects).
+    this.queue.add(inode);
     await this.queue.urge(inode);
-  }
-
-  /** The names that were made, renamed or removed in a directory. */
-  async flushNames(directory: Inode): Promise<void> {
-    const isHere = ({ directory: at }: LeftName): boolean => at === directory;
-    const waiting = [...this.queue.items()].filter(
-      (inode) => inode.parent === directory || inode === directory || inode.leftNames.some(isHere),
-    );
-    const outcomes = await Promise.allSettled(waiting.map((inode) => this.queue.urge(inode)));
-    await this.removals.flush((removal) => removal.names.some(isHere));
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  }
-
-  /** The same for everything at or below an inode. Rejects with the first failure. */
-  async flushBelow(top: Inode): Promise<void> {
-    const isBelow = (inode: Inode | undefined): boolean => {
-      for (let at = inode; at !== undefined; at = at.parent ?? at.orphanOf) if (at === top) return true;
-      return false;
-    };
-    const waiting = [...this.queue.items()].filter(
-      (inode) => isBelow(inode) || inode.leftNames.some(({ directory }) => isBelow(directory)),
-    );
-    const outcomes = await Promise.allSettled(waiting.map((inode) => this.queue.urge(inode)));
-    await this.removals.flush(({ names }) => names.some(({ directory }) => isBelow(directory)));
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   /** Tries everything that waits once. What could not be brought over stays. */

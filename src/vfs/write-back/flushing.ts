@@ -1,0 +1,45 @@
+/** Bringing over a part of what waits: the names of a directory, what lies below it, what takes the most room here. */
+
+import type { StagingSpace } from '../../writeback/staging-space.js';
+import type { Inode, LeftName } from '../inode.js';
+import type { WriteBack } from './write-back.js';
+
+/** Brings over the inodes that are chosen, and the removals of names that are. Rejects with the first failure. */
+async function flushChosen(
+  { queue, removals }: WriteBack,
+  isChosen: (inode: Inode) => boolean,
+  isLeft: (left: LeftName) => boolean,
+): Promise<void> {
+  const waiting = [...queue.items()].filter((inode) => isChosen(inode) || inode.leftNames.some(isLeft));
+  const outcomes = await Promise.allSettled(waiting.map((inode) => queue.urge(inode)));
+  await removals.flush(({ names }) => names.some(isLeft));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** The names that were made, renamed or removed in a directory. */
+export function flushNames(writeBack: WriteBack, directory: Inode): Promise<void> {
+  const isChosen = (inode: Inode): boolean => inode.parent === directory || inode === directory;
+  return flushChosen(writeBack, isChosen, (left) => left.directory === directory);
+}
+
+/** Everything at or below an inode. */
+export function flushBelow(writeBack: WriteBack, top: Inode): Promise<void> {
+  const isBelow = (inode: Inode): boolean => {
+    for (let at: Inode | undefined = inode; at !== undefined; at = at.parent ?? at.orphanOf)
+      if (at === top) return true;
+    return false;
+  };
+  return flushChosen(writeBack, isBelow, (left) => isBelow(left.directory));
+}
+
+/** Brings over what takes the most room until so many bytes are free. False: there is nothing more that helps. */
+export async function makeRoom({ queue }: WriteBack, staging: StagingSpace, bytes: number): Promise<boolean> {
+  const { used } = staging;
+  const weight = ({ staged }: Inode): number => staged?.layout.stagedBytes ?? 0;
+  const waiting = [...queue.items()].filter((inode) => weight(inode) > 0).sort((a, b) => weight(b) - weight(a));
+  for (const inode of waiting) {
+    await queue.urge(inode).catch(() => undefined);
+    if (staging.limit - staging.used >= bytes && staging.used < used) return true;
+  }
+  return false;
+}
