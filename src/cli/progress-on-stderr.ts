@@ -7,7 +7,9 @@ import { say } from './say.js';
 const EVERY_MS = 2_000;
 
 export function progressOnStderr(): ProgressLine {
-  const { isTTY, columns = 80 } = process.stderr;
+  const { isTTY } = process.stderr;
+  // Of a terminal without a size, 0.
+  const columns = process.stderr.columns || 80;
   const now = () => systemClock.monotonic();
   if (!isTTY) return new ProgressLine({ write: say, everyMs: EVERY_MS, now });
   return new ProgressLine({ write: (text) => process.stderr.write(text), columns, everyMs: 0, now });
