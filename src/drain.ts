@@ -53,6 +53,8 @@ export class DrainMeter {
     this.#sizes = sizes;
     const sizeOf = (files: readonly DirtyFile[]): number => files.reduce((sum, { size }) => sum + size, 0);
     const uploading = dirty.filter(({ state }) => waiting === undefined || state === 'running' || state === 'open');
+    // Also while it is tried again.
+    const failed = dirty.find(({ state, reason }) => state !== 'refused' && reason !== undefined);
     return {
       files: dirty.length,
       bytes: sizeOf(dirty),
@@ -61,6 +63,7 @@ export class DrainMeter {
       underWay: Math.min(sizeOf(uploading), sent - this.#settled),
       sent,
       isAway: waiting?.isAway ?? false,
+      failing: failed?.reason,
     };
   }
 }

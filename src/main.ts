@@ -157,32 +157,35 @@ function mountOf(request: MountRequest, source: Source, place: string, filesyste
   });
 }
 
-function lockOf({ log, tell }: MountRequest, at: Directories, place: string): Promise<StateLock> {
+/** Nothing is wrong, but somebody may wait for it. */
+function tellUser({ log, tell }: MountRequest, line: string): void {
+  log.info(line);
+  tell?.(line);
+}
+
+function lockOf(request: MountRequest, at: Directories, place: string): Promise<StateLock> {
   return lockWhenFree({
     stateDirectory: at.state,
     runtimeDirectory: at.runtime,
     mountpoint: place,
-    tell: (line) => {
-      log.info(line);
-      tell?.(line);
-    },
+    tell: (line) => tellUser(request, line),
   });
 }
 
 /** What an earlier daemon left in the journal, and what becomes of it. */
-function takenUpNotices({ takenUp, status }: Filesystem, settings: Settings): string[] {
+function takenUpLines({ takenUp, status }: Filesystem, settings: Settings): string[] {
   if (takenUp === undefined) return [];
   const what = `${leftText(takenUp)} that an earlier mount had not uploaded`;
   const { waiting } = status();
   if (waiting === undefined) return [`uploaded ${what}`];
-  const notices = [`taking up ${what}`];
+  const lines = [`taking up ${what}`];
   if (settings.writeBack === 'off') {
     const { queued, removals } = waiting;
-    notices.push(
+    lines.push(
       `${leftText({ files: queued, bytes: 0, removals })} cannot be uploaded now: this mount goes on with --write-back=on`,
     );
   }
-  return notices;
+  return lines;
 }
 
 /** In the log, a line now and then. */
@@ -221,7 +224,7 @@ async function start(request: MountRequest, undo: Undo): Promise<Started> {
 
   const filesystem = await filesystemOf(request, source, bucket, directories);
   undo.add(() => filesystem.close());
-  notices.push(...takenUpNotices(filesystem, settings));
+  for (const line of takenUpLines(filesystem, settings)) tellUser(request, line);
   for (const notice of notices) log.warn(notice);
   const mounted = await mountOf(request, source, place, filesystem);
   undo.add(async () => {

@@ -17,6 +17,8 @@ export interface Progress {
   readonly sent: number;
   /** S3 does not answer: tries go on by themselves. */
   readonly isAway: boolean;
+  /** Why a file failed that is tried again. */
+  readonly failing?: string;
 }
 
 export interface ProgressSample extends Progress {
@@ -49,7 +51,9 @@ export function progressText(samples: readonly ProgressSample[]): string | undef
   const last = samples.at(-1);
   if (last === undefined || last.files + last.removals === 0) return undefined;
   const text = `uploading: ${leftText(last)} left`;
-  if (last.isAway) return `${text}; S3 does not answer, trying again`;
+  const why = last.failing === undefined ? '' : ` (${last.failing})`;
+  if (last.isAway) return `${text}; S3 does not answer, trying again${why}`;
+  if (why !== '') return `${text}; trying again what failed${why}`;
   const rate = rateOf(samples);
   if (rate === undefined) return text;
   const seconds = Math.max(1, Math.ceil(Math.max(0, last.bytes - last.underWay) / rate));

@@ -89,6 +89,8 @@ t.test('the meter tells what is sent and not answered', async (t) => {
   t.same(all.look(), { files: 1, bytes: 500, removals: 0, underWay: 500, sent: 1_500, isAway: true });
   status = statusOf([]);
   t.match(all.look(), { files: 0, bytes: 0, underWay: 0 });
+  status = statusOf([file('/b', 'refused'), { ...file('/c', 'failed'), failure: 'EIO', reason: 'no route' }]);
+  t.match(all.look(), { failing: 'no route' });
   status = statusOf([file('/c', 'running', 100)]);
   t.match(all.look(), { underWay: 0 }, 'what was sent belongs to files that are done');
 });

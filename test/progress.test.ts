@@ -45,6 +45,11 @@ t.test('the line', async (t) => {
     progressText(samples({ isAway: true })),
     'uploading: 3 files, 6.0 MiB left; S3 does not answer, trying again',
   );
+  t.match(
+    progressText(samples({ isAway: true, failing: 'no route' })),
+    /; S3 does not answer, trying again \(no route\)$/,
+  );
+  t.match(progressText(samples({ failing: 'slow down' })), /left; trying again what failed \(slow down\)$/);
 });
 
 function lineOf(options: { columns?: number; everyMs: number }) {

@@ -9,6 +9,7 @@ import type { ControlAnswer } from '../control/messages.js';
 import { socketPath } from '../control/socket-path.js';
 import { type ExitCode, exitCode } from '../exit-code.js';
 import { baseDirectories } from '../local/directories.js';
+import { mountedAt } from '../local/mount-table.js';
 import { clearDead, lifeOf, resolvePlace } from '../local/mountpoint.js';
 import type { Progress } from '../progress.js';
 import { StartupFailure } from '../startup-failure.js';
@@ -33,11 +34,13 @@ function conclude(answer: ControlAnswer): ExitCode {
 /** Nobody answers at the socket: what stands there is dead, or not ours to ask. */
 async function withoutDaemon(place: string, socket: string, lazy: boolean): Promise<ExitCode> {
   const life = await lifeOf(place);
+  const source = mountedAt(place)?.source;
   if (life === 'none') throw new StartupFailure(exitCode.notMounted, `no bucket is mounted on ${place}`);
   if (life === 'dead') {
     await clearDead(place);
     rmSync(socket, { force: true });
-    say(`${place}: its daemon was gone; the dead mount was cleared`);
+    const rest = `what waited in its journal, if it had one, the next "pailfs mount ${source} ${place}" takes up`;
+    say(`${place}: its daemon was gone; the dead mount was cleared; ${rest}`);
     return exitCode.ok;
   }
   if (life === 'stuck' && !lazy) {
