@@ -74,9 +74,11 @@ async function follow(
   }
 }
 
-function shown({ path, failure, reason }: DirtyFile): string {
+/** A file as the user knows it, and why it failed. */
+function shown({ path, failure, reason }: DirtyFile, { mountpoint }: Mounted): string {
   const why = reason ?? failure;
-  return why === undefined ? path : `${path} (${why})`;
+  const place = mountpoint.replace(/\/$/, '') + path;
+  return why === undefined ? place : `${place} (${why})`;
 }
 
 export async function answerUmount(
@@ -149,7 +151,7 @@ function refusalOf({ filesystem, mounted }: Answering, outcome: Outcome): Refusa
   const files = refused(status);
   const line = (what: string) => `${what}; ${stays}: see the log${left.hasJournal ? ', or use --lazy' : ''}`;
   if (files.length > 0) {
-    const what = `${counted(files.length, 'file')} cannot be uploaded, first ${shown(files[0])}`;
+    const what = `${counted(files.length, 'file')} cannot be uploaded, first ${shown(files[0], mounted)}`;
     return { exitCode: exitCode.notSaved, line: line(what) };
   }
   const { removals = 0, removalFailure } = status.waiting ?? {};
@@ -184,11 +186,7 @@ export async function answerSync(
       ({ failure, reason }) => (reason ?? failure) !== undefined,
     );
     const [first] = dirty;
-    const root = mounted.mountpoint.replace(/\/$/, '');
     if (first === undefined) failed(`not everything is in S3: ${(error as Error).message}`);
-    else
-      failed(
-        `${counted(dirty.length, 'file')} could not be uploaded, first ${shown({ ...first, path: root + first.path })}`,
-      );
+    else failed(`${counted(dirty.length, 'file')} could not be uploaded, first ${shown(first, mounted)}`);
   }
 }
