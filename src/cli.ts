@@ -16,7 +16,7 @@ import { startupFailure } from './startup-failure.js';
 
 type Handler = (parsed: Parsed) => Promise<ExitCode>;
 
-const commandNames = ['mount', 'umount', 'status', 'demo'] as const;
+const commandNames = ['mount', 'umount', 'sync', 'status', 'demo'] as const;
 type CommandName = (typeof commandNames)[number];
 
 function surroundings() {
@@ -34,6 +34,11 @@ const handlers: Readonly<Record<CommandName, Handler>> = {
     const settings = settingsOf(parsed, surroundings());
     const { runUmount } = await import('./cli/umount.js');
     return runUmount({ mountpoint: String(parsed.mountpoint), lazy: parsed.lazy === true, timeoutMs, settings });
+  },
+  async sync(parsed) {
+    const settings = settingsOf(parsed, surroundings());
+    const { runSync } = await import('./cli/sync.js');
+    return runSync({ path: String(parsed.path), settings });
   },
   async status(parsed) {
     const settings = settingsOf(parsed, surroundings());
@@ -94,11 +99,17 @@ function makeParser(run: (handler: Handler) => (parsed: Parsed) => Promise<void>
           .option('timeout', {
             type: 'string',
             requiresArg: true,
-            describe: 'give up after this (10s, 5m), still mounted',
+            describe: 'no longer wait after this (10s, 5m)',
           })
           .option('lazy', { type: 'boolean', alias: 'l', describe: 'detach at once; the daemon uploads behind' })
           .options(yargsOptions(places.runtime)),
       run(handlers.umount),
+    )
+    .command(
+      'sync <path>',
+      'wait until everything at or below a path is in S3',
+      (command) => command.options(yargsOptions(places.runtime)),
+      run(handlers.sync),
     )
     .command(
       'status [mountpoint]',

@@ -21,9 +21,9 @@ export interface StatusParts {
 
 const version = packageVersion();
 
-export function daemonStatus(parts: StatusParts): DaemonStatus {
+export function daemonStatus(parts: StatusParts, draining: boolean): DaemonStatus {
   const { settings, source, bucket, directories, mounted } = parts;
-  const { cache, openFiles, openDirectories, inodes, dirty, conflicts, staging } = parts.filesystem.status();
+  const { cache, openFiles, openDirectories, inodes, dirty, conflicts, waiting, staging } = parts.filesystem.status();
   const { operations, notifications } = mounted.stats();
   const { requests, retries, errors, bytesReceived, bytesSent } = bucket.client.counters;
   const memory = process.memoryUsage();
@@ -50,6 +50,8 @@ export function daemonStatus(parts: StatusParts): DaemonStatus {
     openDirectories,
     inodes,
     dirty,
+    waiting,
+    draining,
     conflicts,
     staging,
     notificationsDropped: notifications.dropped,

@@ -1,17 +1,20 @@
 /**
  * A mount that stands, and its end. Whichever way it ends (pailfs umount, a signal, umount(8)), what is dirty is uploaded
- * first or behind it, what could not be is named with its place, and everything is given back once.
+ * first or behind it; what could not be is named with its place, and waits in the journal where there is one; and
+ * everything is given back once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tell } from './control/server.js';
+import { DrainMeter, drain, PROGRESS_MS } from './drain.js';
 import { type ExitCode, exitCode } from './exit-code.js';
 import type { Mounted } from './fuse/driver.js';
 import { MountError } from './fuse/mount.js';
+import { isNothing, type Left, leftOf, logLeft } from './left.js';
 import type { Logger } from './log.js';
-import type { DirtyFile, Filesystem } from './vfs/filesystem.js';
+import type { ProgressLine } from './progress.js';
+import { type Answering, answerSync, answerUmount, type UmountRequest } from './umount-answer.js';
+import type { Filesystem } from './vfs/filesystem.js';
 
-/** How often progress is told (ms). */
-const PROGRESS_MS = 500;
 /** After a signal, files that programs still have open are waited for this long (ms). */
 const OPEN_FILES_MS = 30_000;
 /** Closing the caches may take this long (ms). */
@@ -21,23 +24,18 @@ export interface DaemonParts {
   readonly mounted: Mounted;
   readonly filesystem: Filesystem;
   readonly log: Logger;
-  /** Where files lie that are not in S3. */
-  readonly stagedDirectory: string;
-  /** Gives back what is left (control socket, client, lock) when nothing needs it any more. */
-  readonly release: () => Promise<void>;
-}
-
-interface UmountRequest {
-  readonly lazy: boolean;
-  readonly timeoutMs?: number;
-}
-
-function count(files: readonly DirtyFile[]): string {
-  return files.length === 1 ? '1 file' : `${files.length} files`;
-}
-
-function bytesOf(files: readonly DirtyFile[]): number {
-  return files.reduce((sum, { size }) => sum + size, 0);
+  /** What is mounted, as the user writes it. */
+  readonly source: string;
+  /** Where the journal lies, and in `staged` files that are not in S3. */
+  readonly stateDirectory: string;
+  /** Sent to the store by now (bytes). */
+  readonly sentBytes: () => number;
+  /** Shows how far the end of the daemon is. */
+  readonly progress: ProgressLine;
+  /** Ends requests that are under way, and takes no more. */
+  readonly abort: () => Promise<void>;
+  /** Gives back what is left (control socket, lock) when nothing needs it any more. `isClosed`: nothing writes any more. */
+  readonly release: (isClosed: boolean) => Promise<void>;
 }
 
 export class Daemon {
@@ -47,20 +45,31 @@ export class Daemon {
   #end!: (code: ExitCode) => void;
   #ending = false;
   #stopping = false;
-  /** Answers to `pailfs umount` that are on their way; the process must not end before they are written. */
+  /** Answers that are on their way; the process must not end before they are written. */
   readonly #asked = new Set<Promise<void>>();
-  readonly #givenUp: Promise<'given up'>;
-  #giveUp!: (how: 'given up') => void;
+  readonly #giveUp = new AbortController();
+  readonly #givenUp: Promise<void>;
+  readonly #left: Promise<Left>;
+  #settleLeft!: (left: Left) => void;
+  #progress: NodeJS.Timeout | undefined;
 
   constructor(parts: DaemonParts) {
     this.#parts = parts;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+    this.#left = new Promise((resolve) => {
+      this.#settleLeft = resolve;
+    });
     this.#givenUp = new Promise((resolve) => {
-      this.#giveUp = resolve;
+      this.#giveUp.signal.addEventListener('abort', () => resolve(), { once: true });
     });
     void parts.mounted.closed.then(() => this.#finish());
+  }
+
+  /** The mount is gone, and what is left is uploaded. */
+  get isDraining(): boolean {
+    return this.#ending;
   }
 
   /** SIGTERM and SIGINT: flushes and unmounts; the second time no longer waits. */
@@ -68,11 +77,12 @@ export class Daemon {
     const { log } = this.#parts;
     if (this.#stopping) {
       log.warn({ signal }, 'told to stop again: no longer waiting');
-      this.#giveUp('given up');
+      this.#giveUp.abort();
       return;
     }
     this.#stopping = true;
     log.info({ signal }, 'stopping: uploading what is not in S3 yet');
+    if (this.#ending) return;
     void this.#stop().catch((error) => {
       log.error({ err: error }, 'stopping failed');
       void this.#finish();
@@ -81,7 +91,8 @@ export class Daemon {
 
   async #stop(): Promise<void> {
     const { mounted, filesystem } = this.#parts;
-    await Promise.race([filesystem.flushAll(), this.#givenUp]);
+    this.#showProgress();
+    await Promise.race([drain(filesystem, this.#giveUp.signal), this.#givenUp]);
     await this.#detach();
     // A working directory in the mount, or an open directory, loses nothing; an open file may still be written.
     await Promise.race([mounted.closed, this.#nothingOpen(), this.#givenUp]);
@@ -112,111 +123,89 @@ export class Daemon {
     }
   }
 
+  #showProgress(): void {
+    if (this.#progress !== undefined) return;
+    const { filesystem, sentBytes, progress } = this.#parts;
+    const meter = new DrainMeter(filesystem, sentBytes);
+    this.#progress = setInterval(() => progress.tell(meter.look()), PROGRESS_MS);
+  }
+
   /** Uploads what is left and gives everything back, once. */
   async #finish(): Promise<void> {
     if (this.#ending) return;
     this.#ending = true;
-    const { filesystem, log, release } = this.#parts;
+    const { filesystem, log, release, progress } = this.#parts;
+    this.#showProgress();
     let code: ExitCode = exitCode.ok;
+    let isClosed = false;
     try {
-      await Promise.race([filesystem.flushAll(), this.#givenUp]);
-      if (this.#tellUnsaved()) code = exitCode.notSaved;
-      const closing = filesystem.close().then(() => 'closed');
-      if ((await Promise.race([closing, sleep(CLOSE_MS, 'late', { ref: false })])) === 'late') {
-        log.error('the cache could not be closed in time: it will be checked at the next mount');
-      }
+      await Promise.race([drain(filesystem, this.#giveUp.signal), this.#givenUp]);
+      isClosed = await this.#close();
+      code = this.#conclude();
     } catch (error) {
       log.error({ err: error }, 'the end of the mount failed');
       code = exitCode.unexpected;
     }
-    await Promise.race([Promise.allSettled(this.#asked), this.#givenUp]);
-    await release();
+    clearInterval(this.#progress);
+    progress.end();
+    this.#settleLeft(leftOf(filesystem.status()));
+    await Promise.allSettled(this.#asked);
+    await release(isClosed);
     this.#end(code);
   }
 
-  /** One line for each file that S3 does not have. */
-  #tellUnsaved(): boolean {
-    const { filesystem, log, stagedDirectory } = this.#parts;
-    const { dirty } = filesystem.status();
-    for (const { path, size, failure } of dirty) {
-      log.error(
-        { path, size, failure, stagedDirectory },
-        'not uploaded: what was written stays in the state directory',
-      );
-    }
-    return dirty.length > 0;
+  /** Answers whether nothing writes to the state directory any more. */
+  async #close(): Promise<boolean> {
+    const { filesystem, log, abort } = this.#parts;
+    filesystem.keepOpen();
+    const closing = filesystem.close().then(() => true);
+    if (this.#giveUp.signal.aborted) await abort();
+    const isClosed = await Promise.race([closing, sleep(CLOSE_MS, false, { ref: false })]);
+    if (!isClosed) log.error('the cache could not be closed in time: it will be checked at the next mount');
+    return isClosed;
+  }
+
+  #conclude(): ExitCode {
+    const status = this.#parts.filesystem.status();
+    logLeft(this.#parts.log, status, this.#parts);
+    if (isNothing(leftOf(status))) return exitCode.ok;
+    const isLeft = status.waiting !== undefined && this.#giveUp.signal.aborted;
+    return isLeft ? exitCode.leftInJournal : exitCode.notSaved;
+  }
+
+  get #answering(): Answering {
+    const { mounted, filesystem, sentBytes } = this.#parts;
+    const giveUp = () => this.#giveUp.abort();
+    const givenUp = this.#giveUp.signal;
+    return { mounted, filesystem, sentBytes, place: this.#parts, givenUp, giveUp, left: this.#left };
   }
 
   /** `pailfs umount`: answers with progress, then `done` or `failed`; where it fails the mount stays. */
   umount(request: UmountRequest, tell: Tell, gone: AbortSignal): Promise<void> {
-    const asked = this.#umount(request, tell, gone).finally(() => this.#asked.delete(asked));
+    return this.#answer(answerUmount(this.#answering, request, tell, gone));
+  }
+
+  /** `pailfs sync`: answers with progress, then `done` or `failed`. */
+  sync(path: readonly string[], tell: Tell, gone: AbortSignal): Promise<void> {
+    return this.#answer(answerSync(this.#answering, path, tell, gone));
+  }
+
+  #answer(answer: Promise<void>): Promise<void> {
+    const asked = answer.finally(() => this.#asked.delete(asked));
     this.#asked.add(asked);
     return asked;
   }
 
-  async #umount({ lazy, timeoutMs }: UmountRequest, tell: Tell, gone: AbortSignal): Promise<void> {
-    const { mounted, filesystem } = this.#parts;
-    const failed = (code: ExitCode, line: string) => tell({ failed: { line, exitCode: code } });
-    const place = mounted.mountpoint;
-    if (lazy) {
-      await mounted.unmount({ lazy: true });
-      const { dirty } = filesystem.status();
-      const notice =
-        dirty.length === 0 ? undefined : `${count(dirty)} still to be uploaded: the daemon stays until then`;
-      tell({ done: { notice } });
+  /** Another mount wants to go on: with a journal and without a mount, ends with what is done. */
+  handOver(tell: Tell): void {
+    const { filesystem, log } = this.#parts;
+    if (!this.#ending || filesystem.status().waiting === undefined) {
+      const line = this.#ending ? 'without a journal nothing can be handed over' : 'the mount stands';
+      tell({ failed: { line, exitCode: exitCode.stateLocked } });
       return;
     }
-    const outcome = await this.#drain(tell, gone, timeoutMs);
-    if (outcome === 'gone') return;
-    const { dirty } = filesystem.status();
-    if (outcome === 'late') {
-      const size = `${count(dirty)}, ${bytesOf(dirty)} bytes`;
-      failed(exitCode.timedOut, `${size} not in S3 yet; ${place} stays mounted: try again, or use --lazy`);
-      return;
-    }
-    if (outcome.length > 0) {
-      const [{ path, failure }] = outcome;
-      const first = `${path}${failure === undefined ? '' : ` (${failure})`}`;
-      failed(
-        exitCode.notSaved,
-        `${count(outcome)} cannot be uploaded, first ${first}; ${place} stays mounted: see the log`,
-      );
-      return;
-    }
-    try {
-      await mounted.unmount();
-    } catch (error) {
-      if (!(error instanceof MountError)) throw error;
-      const busy = error.code === 'EBUSY';
-      const line = busy
-        ? `${place} is in use: close what is open ("fuser -vm ${place}"), or use --lazy`
-        : error.message;
-      failed(busy ? exitCode.mountpointBusy : exitCode.mountpointUnusable, line);
-      return;
-    }
+    log.info('another mount of this bucket takes up what is left');
+    this.#giveUp.abort();
     tell({ done: {} });
-  }
-
-  async #drain(tell: Tell, gone: AbortSignal, timeoutMs?: number): Promise<readonly DirtyFile[] | 'late' | 'gone'> {
-    const { filesystem } = this.#parts;
-    const ended = new AbortController();
-    const timer = setInterval(() => {
-      const { dirty } = filesystem.status();
-      tell({ progress: { files: dirty.length, bytes: bytesOf(dirty) } });
-    }, PROGRESS_MS);
-    const limits: Promise<readonly DirtyFile[] | 'late' | 'gone'>[] = [
-      filesystem.flushAll(),
-      new Promise((resolve) => {
-        gone.addEventListener('abort', () => resolve('gone'), { once: true, signal: ended.signal });
-      }),
-    ];
-    const late = (): 'late' => 'late';
-    if (timeoutMs !== undefined) limits.push(sleep(timeoutMs, undefined, { signal: ended.signal }).then(late, late));
-    try {
-      return await Promise.race(limits);
-    } finally {
-      clearInterval(timer);
-      ended.abort();
-    }
   }
 }

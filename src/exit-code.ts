@@ -32,9 +32,9 @@ export const exitCode = {
   /** The cache, state or runtime directory cannot be used, or others could write to it. */
   directoryUnusable: 80,
   stateLocked: 81,
-  /** umount and status: nothing of pailfs is mounted there. */
+  /** umount, sync and status: nothing of pailfs is mounted there. */
   notMounted: 82,
-  /** umount --timeout: not everything is in S3 yet; still mounted. */
+  /** umount --timeout without a journal: not everything is in S3 yet; still mounted. */
   timedOut: 83,
   /** Something could not be uploaded; it stays in the state directory. */
   notSaved: 84,
@@ -42,6 +42,10 @@ export const exitCode = {
   notBuilt: 85,
   /** --driver=fuse-native: the package fuse-native or libfuse.so.2 is missing. */
   noLibfuse: 86,
+  /** The daemon was told not to wait any longer: what S3 does not have is in the journal, for the next mount. */
+  leftInJournal: 87,
+  /** The journal in the state directory is another bucket's, or a newer pailfs wrote it. */
+  journalRefused: 88,
   interrupted: 130,
 } as const;
 

@@ -3,7 +3,7 @@
  * before the kernel hears of anything: places, bucket, directories, lock; then the filesystem, the mount, and the control
  * socket.
  */
-import { readdirSync, statfsSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type CheckedBucket, checkWrites, openBucket } from './bucket.js';
@@ -19,11 +19,14 @@ import { mountFuseNative } from './fuse/fuse-native-driver.js';
 import { loadFuseNative } from './fuse/fuse-native-package.js';
 import { mountKernel } from './fuse/kernel-driver.js';
 import { native } from './fuse/native.js';
+import { keepLeftBehind } from './left-behind.js';
 import { type Bases, baseDirectories, mountId, privateDirectory, refuseInside } from './local/directories.js';
 import { prepareMountpoint } from './local/mountpoint.js';
 import { parseSource, type Source } from './local/source.js';
-import { lockState } from './local/state-lock.js';
+import type { StateLock } from './local/state-lock.js';
 import type { Logger } from './log.js';
+import { lockWhenFree } from './predecessor.js';
+import { leftText, ProgressLine } from './progress.js';
 import { StartupFailure, startupFailure } from './startup-failure.js';
 import { type Filesystem, openFilesystem } from './vfs/filesystem.js';
 
@@ -35,6 +38,10 @@ export interface MountRequest {
   readonly log: Logger;
   /** Called right before the kernel is asked to mount: from then on the process must not simply exit. */
   readonly onMounting?: () => void;
+  /** Takes a line for the user while the start goes on. */
+  readonly tell?: (line: string) => void;
+  /** Shows how far the end of the mount is; absent: the log. */
+  readonly progress?: ProgressLine;
 }
 
 export interface Started {
@@ -88,16 +95,6 @@ function makeDirectories(bases: Bases, id: string): Directories {
     cache: privateDirectory(join(bases.cache, id)),
     runtime: privateDirectory(bases.runtime),
   };
-}
-
-/** Files of a daemon that ended before it had uploaded them. Nothing here knows their names any more, so they stay. */
-function leftBehind(stagedDirectory: string): number {
-  try {
-    return readdirSync(stagedDirectory).length;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
-    throw error;
-  }
 }
 
 /** Half of what is free where staged files lie (bytes). */
@@ -160,6 +157,43 @@ function mountOf(request: MountRequest, source: Source, place: string, filesyste
   });
 }
 
+/** Nothing is wrong, but somebody may wait for it. */
+function tellUser({ log, tell }: MountRequest, line: string): void {
+  log.info(line);
+  tell?.(line);
+}
+
+function lockOf(request: MountRequest, at: Directories, place: string): Promise<StateLock> {
+  return lockWhenFree({
+    stateDirectory: at.state,
+    runtimeDirectory: at.runtime,
+    mountpoint: place,
+    tell: (line) => tellUser(request, line),
+  });
+}
+
+/** What an earlier daemon left in the journal, and what becomes of it. */
+function takenUpLines({ takenUp, status }: Filesystem, settings: Settings): string[] {
+  if (takenUp === undefined) return [];
+  const what = `${leftText(takenUp)} that an earlier mount had not uploaded`;
+  const { waiting } = status();
+  if (waiting === undefined) return [`uploaded ${what}`];
+  const lines = [`taking up ${what}`];
+  if (settings.writeBack === 'off') {
+    const { queued, removals } = waiting;
+    lines.push(
+      `${leftText({ files: queued, bytes: 0, removals })} cannot be uploaded now: this mount goes on with --write-back=on`,
+    );
+  }
+  return lines;
+}
+
+/** In the log, a line now and then. */
+function loggedProgress(log: Logger): ProgressLine {
+  const everyMs = 10_000;
+  return new ProgressLine({ write: (line) => log.info(line), everyMs, now: () => systemClock.monotonic() });
+}
+
 /** Rejects with StartupFailure, and leaves nothing behind then. */
 export async function startDaemon(request: MountRequest): Promise<Started> {
   const undo = new Undo();
@@ -181,17 +215,17 @@ async function start(request: MountRequest, undo: Undo): Promise<Started> {
   const opened = await openBucket(source, settings, log);
   undo.add(() => opened.client.close());
   const directories = makeDirectories(bases, mountId(source, opened.probe.endpoint));
-  const lock = lockState(directories.state, place);
+  const lock = await lockOf(request, directories, place);
   undo.add(() => lock.release());
   const bucket = checkWrites(opened, directories.state, log);
   const notices = [...bucket.notices];
-  const staged = join(directories.state, 'staged');
-  const left = leftBehind(staged);
-  if (left > 0) notices.push(`${left} files that an earlier daemon could not upload lie in ${staged}`);
-  for (const notice of notices) log.warn(notice);
+  const behind = keepLeftBehind(directories.state, settings.writeBack === 'on');
+  if (behind !== undefined) notices.push(behind);
 
   const filesystem = await filesystemOf(request, source, bucket, directories);
   undo.add(() => filesystem.close());
+  for (const line of takenUpLines(filesystem, settings)) tellUser(request, line);
+  for (const notice of notices) log.warn(notice);
   const mounted = await mountOf(request, source, place, filesystem);
   undo.add(async () => {
     await mounted.unmount({ lazy: true });
@@ -204,19 +238,32 @@ async function start(request: MountRequest, undo: Undo): Promise<Started> {
   const control = await startControlServer(
     socketPath(directories.runtime, place),
     {
-      status: () => daemonStatus(parts),
+      status: () => daemonStatus(parts, daemon!.isDraining),
       umount: async (asked, tell, gone) => daemon!.umount(asked, tell, gone),
+      sync: async ({ path }, tell, gone) => daemon!.sync(path, tell, gone),
+      handOver: async (tell) => daemon!.handOver(tell),
     },
     log,
   );
-  const release = async () => {
+  const release = async (isClosed: boolean) => {
     control.close();
     await bucket.client.close();
-    lock.release();
+    // The lock of a daemon that may still write to its state is that of a dead one once it has ended.
+    if (isClosed) lock.release();
     // Last: whoever asked for the end sees it when the connection closes.
     control.end();
   };
-  daemon = new Daemon({ mounted, filesystem, log, stagedDirectory: staged, release });
+  daemon = new Daemon({
+    mounted,
+    filesystem,
+    log,
+    source: source.url,
+    stateDirectory: directories.state,
+    sentBytes: () => bucket.client.counters.bytesSent,
+    progress: request.progress ?? loggedProgress(log),
+    abort: () => bucket.client.close(),
+    release,
+  });
   const { endpoint, region } = bucket.probe;
   log.info({ source: source.url, mountpoint: place, endpoint, region, privileged: mounted.privileged }, 'mounted');
   return { daemon, mountpoint: place, notices };

@@ -77,12 +77,19 @@ function ofStore(error: KindError): StartupFailure {
   return new StartupFailure(code, `${error.message}: ${told}`, { cause: error });
 }
 
+/** What to do with a journal that this mount cannot take up: nothing of it is lost, and nothing was changed. */
+function ofJournal(error: Error): StartupFailure {
+  const line = `${error.message}; or give this mount its own --state-dir (the journal is left as it is)`;
+  return new StartupFailure(exitCode.journalRefused, line, { cause: error });
+}
+
 /** Any error as a failure to start. */
 export function startupFailure(error: unknown): StartupFailure {
   if (error instanceof StartupFailure) return error;
   if (!(error instanceof Error)) return new StartupFailure(exitCode.unexpected, String(error));
   if (error.name === 'MountError') return ofMount(error as CodedError);
   if (error.name === 'S3Error') return ofStore(error as KindError);
+  if (error.name === 'JournalRefused') return ofJournal(error);
   if (/native addon/.test(error.message)) return new StartupFailure(exitCode.notBuilt, error.message, { cause: error });
   return new StartupFailure(exitCode.unexpected, error.message, { cause: error });
 }

@@ -18,12 +18,19 @@ export const WORKER_VARIABLE = 'PAILFS_WORKER';
 const ANSWER_MS = 30_000;
 
 type WorkerMessage =
+  /** The start goes on. */
+  { readonly told: string } | LastMessage;
+
+type LastMessage =
   | { readonly ready: { readonly mountpoint: string; readonly notices: readonly string[] } }
   | { readonly failed: { readonly line: string; readonly exitCode: number } };
 
-function firstMessage(child: ChildProcess, logFile: string): Promise<WorkerMessage> {
+function lastMessage(child: ChildProcess, logFile: string): Promise<LastMessage> {
   return new Promise((resolve, reject) => {
-    child.once('message', (message) => resolve(message as WorkerMessage));
+    child.on('message', (message: WorkerMessage) => {
+      if ('told' in message) say(message.told);
+      else resolve(message);
+    });
     child.once('error', reject);
     child.once('exit', (code, signal) => {
       const how = signal === null ? `code ${code}` : signal;
@@ -53,7 +60,7 @@ export async function startInBackground(log: { fd: number; path: string }): Prom
     process.exit(exitCode.interrupted);
   };
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  const message = await firstMessage(child, log.path);
+  const message = await lastMessage(child, log.path);
   if ('failed' in message) throw new StartupFailure(message.failed.exitCode as ExitCode, message.failed.line);
   for (const notice of message.ready.notices) say(`warning: ${notice}`);
   await waitUntilItAnswers(message.ready.mountpoint, child);
@@ -83,15 +90,18 @@ export async function serveInBackground(request: MountRequest): Promise<ExitCode
     if (!ready) left.abort();
   });
   try {
-    return await serveMount(request, {
-      stopped: left.signal,
-      onReady: ({ mountpoint, notices }) => {
-        ready = true;
-        // A working directory would keep its disk from being unmounted.
-        process.chdir('/');
-        void send({ ready: { mountpoint, notices } });
+    return await serveMount(
+      { ...request, tell: (line) => void send({ told: line }) },
+      {
+        stopped: left.signal,
+        onReady: ({ mountpoint, notices }) => {
+          ready = true;
+          // A working directory would keep its disk from being unmounted.
+          process.chdir('/');
+          void send({ ready: { mountpoint, notices } });
+        },
       },
-    });
+    );
   } catch (error) {
     const failure = startupFailure(error);
     logFailure(request.log, failure);

@@ -6,6 +6,7 @@ import type { ExitCode } from '../exit-code.js';
 import { createLogger } from '../log.js';
 import { isWorker, serveInBackground, startInBackground } from './background.js';
 import { logFileOf, openLog } from './log-place.js';
+import { progressOnStderr } from './progress-on-stderr.js';
 import { say } from './say.js';
 import { serveMount } from './worker.js';
 
@@ -28,5 +29,8 @@ export async function runMount({ source, mountpoint, settings }: MountArguments)
   }
   const log = createLogger({ level: settings.logLevel, file }).child(file === undefined ? {} : { mountpoint: place });
   const request = { source, mountpoint: place, settings, env, log };
-  return worker ? serveInBackground(request) : serveMount(request, { onReady: () => {} });
+  if (worker) return serveInBackground(request);
+  // Where the log goes to the terminal too, one line of it shows how far the end is.
+  const progress = process.stderr.isTTY ? progressOnStderr() : undefined;
+  return serveMount({ ...request, progress, tell: say }, { onReady: () => {} });
 }

@@ -1,16 +1,11 @@
 /** One line to the user, on standard error. */
+import { encodeName } from '../fuse/name.js';
+
 export function say(line: string): void {
-  process.stderr.write(`pailfs: ${line}\n`);
+  process.stderr.write(encodeName(`pailfs: ${line}\n`));
 }
 
-const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-
-/** Bytes for people. */
-export function sizeText(bytes: number): string {
-  let unit = 0;
-  while (bytes >= 1024 && unit < units.length - 1) {
-    bytes /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 || bytes >= 100 ? Math.round(bytes) : bytes.toFixed(1)} ${units[unit]}`;
+/** The bytes of a text: names that are not UTF-8 are shown as they are. */
+export function print(text: string): void {
+  process.stdout.write(encodeName(`${text}\n`));
 }

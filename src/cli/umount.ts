@@ -9,9 +9,12 @@ import type { ControlAnswer } from '../control/messages.js';
 import { socketPath } from '../control/socket-path.js';
 import { type ExitCode, exitCode } from '../exit-code.js';
 import { baseDirectories } from '../local/directories.js';
+import { mountedAt } from '../local/mount-table.js';
 import { clearDead, lifeOf, resolvePlace } from '../local/mountpoint.js';
+import type { Progress } from '../progress.js';
 import { StartupFailure } from '../startup-failure.js';
-import { say, sizeText } from './say.js';
+import { progressOnStderr } from './progress-on-stderr.js';
+import { say } from './say.js';
 
 export interface UmountArguments {
   readonly mountpoint: string;
@@ -20,29 +23,24 @@ export interface UmountArguments {
   readonly settings: Settings;
 }
 
-function progressLine(): (progress: { files: number; bytes: number }) => void {
-  let before = '';
-  return ({ files, bytes }) => {
-    const line = `uploading: ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)} left`;
-    if (line !== before && files > 0) say(line);
-    before = line;
-  };
-}
-
 function conclude(answer: ControlAnswer): ExitCode {
   if ('failed' in answer) throw new StartupFailure(answer.failed.exitCode as ExitCode, answer.failed.line);
-  if ('done' in answer && answer.done.notice !== undefined) say(answer.done.notice);
-  return exitCode.ok;
+  if (!('done' in answer)) return exitCode.ok;
+  const { notice, exitCode: code = exitCode.ok } = answer.done;
+  if (notice !== undefined) say(notice);
+  return code as ExitCode;
 }
 
 /** Nobody answers at the socket: what stands there is dead, or not ours to ask. */
 async function withoutDaemon(place: string, socket: string, lazy: boolean): Promise<ExitCode> {
   const life = await lifeOf(place);
+  const source = mountedAt(place)?.source;
   if (life === 'none') throw new StartupFailure(exitCode.notMounted, `no bucket is mounted on ${place}`);
   if (life === 'dead') {
     await clearDead(place);
     rmSync(socket, { force: true });
-    say(`${place}: its daemon was gone; the dead mount was cleared`);
+    const rest = `what waited in its journal, if it had one, the next "pailfs mount ${source} ${place}" takes up`;
+    say(`${place}: its daemon was gone; the dead mount was cleared; ${rest}`);
     return exitCode.ok;
   }
   if (life === 'stuck' && !lazy) {
@@ -58,9 +56,11 @@ export async function runUmount({ mountpoint, lazy, timeoutMs, settings }: Umoun
   const place = await resolvePlace(mountpoint);
   const { runtime } = baseDirectories(settings, process.env, process.geteuid!());
   const socket = socketPath(runtime, place);
+  const progress = progressOnStderr();
   try {
-    const options = { onProgress: progressLine(), untilEnd: !lazy };
-    return conclude(await ask(socket, { ask: 'umount', lazy, timeoutMs }, options));
+    const options = { onProgress: (now: Progress) => progress.tell(now), untilEnd: !lazy };
+    const answer = await ask(socket, { ask: 'umount', lazy, timeoutMs }, options).finally(() => progress.end());
+    return conclude(answer);
   } catch (error) {
     if (!(error instanceof NoDaemonError)) throw error;
     return withoutDaemon(place, socket, lazy);

@@ -1,5 +1,6 @@
 /** The asker's end of the control socket. */
 import { connect } from 'node:net';
+import type { Progress } from '../progress.js';
 import type { ControlAnswer, ControlRequest, DaemonStatus } from './messages.js';
 
 export interface AskOptions {
@@ -7,7 +8,7 @@ export interface AskOptions {
   readonly timeoutMs?: number;
   /** Stay connected after `done` until the daemon has ended. */
   readonly untilEnd?: boolean;
-  readonly onProgress?: (progress: { files: number; bytes: number }) => void;
+  readonly onProgress?: (progress: Progress) => void;
 }
 
 /** Nobody answers there: the daemon is gone (or stuck, where it timed out). */

@@ -11,8 +11,8 @@ import { ask } from './client.js';
 import type { ControlAnswer, ControlRequest, DaemonStatus } from './messages.js';
 import { MAX_SOCKET_PATH_BYTES } from './socket-path.js';
 
-/** Requests are short; whoever sends more without a newline is cut off (bytes). */
-const MAX_LINE_BYTES = 4096;
+/** A request is a path at most, in which JSON may write six characters for a byte; what is longer is cut off. */
+const MAX_LINE_BYTES = 32 * 1024;
 /** Connections at one time. */
 const MAX_CONNECTIONS = 32;
 
@@ -22,6 +22,8 @@ export interface ControlHandlers {
   status(): DaemonStatus;
   /** Ends with `done` or `failed`. `gone` fires when the asker goes away. */
   umount(request: Extract<ControlRequest, { ask: 'umount' }>, tell: Tell, gone: AbortSignal): Promise<void>;
+  sync(request: Extract<ControlRequest, { ask: 'sync' }>, tell: Tell, gone: AbortSignal): Promise<void>;
+  handOver(tell: Tell): Promise<void>;
 }
 
 export interface ControlServer {
@@ -32,10 +34,17 @@ export interface ControlServer {
   end(): void;
 }
 
+function isPath(path: unknown): path is readonly string[] {
+  const isName = (name: unknown): boolean =>
+    typeof name === 'string' && !['', '.', '..'].includes(name) && !/[/\0]/.test(name);
+  return Array.isArray(path) && path.every(isName);
+}
+
 function parseRequest(line: string): ControlRequest | undefined {
   try {
     const request = JSON.parse(line) as ControlRequest;
-    if (request?.ask === 'status') return request;
+    if (request?.ask === 'status' || request?.ask === 'hand over') return request;
+    if (request?.ask === 'sync') return isPath(request.path) ? request : undefined;
     if (request?.ask !== 'umount' || typeof request.lazy !== 'boolean') return undefined;
     const { timeoutMs } = request;
     return timeoutMs === undefined || (Number.isFinite(timeoutMs) && timeoutMs >= 0) ? request : undefined;
@@ -62,8 +71,14 @@ async function answer(socket: Socket, line: string, handlers: ControlHandlers, l
     }
     const gone = new AbortController();
     socket.once('close', () => gone.abort());
+    if (request.ask === 'sync') {
+      await handlers.sync(request, tell, gone.signal);
+      socket.end();
+      return;
+    }
     // The connection then stays until the daemon ends: that is how the asker knows.
-    await handlers.umount(request, tell, gone.signal);
+    if (request.ask === 'umount') await handlers.umount(request, tell, gone.signal);
+    else await handlers.handOver(tell);
   } catch (error) {
     log.error({ err: error }, 'a request on the control socket failed');
     tell({ failed: { line: (error as Error).message, exitCode: exitCode.unexpected } });

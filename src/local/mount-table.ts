@@ -27,8 +27,9 @@ export function parseMountTable(text: string): MountEntry[] {
   return entries;
 }
 
-export function readMountTable(): MountEntry[] {
-  return parseMountTable(readFileSync('/proc/self/mountinfo', 'utf8'));
+/** As a process sees it; throws where it is gone, or not ours to ask. */
+export function readMountTable(pid: number | 'self' = 'self'): MountEntry[] {
+  return parseMountTable(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'));
 }
 
 /** What shows at that place: of several mounts on it the last. */

@@ -25,6 +25,19 @@ export interface StateLock {
   release(): void;
 }
 
+/** Another daemon has it. */
+export class StateHeld extends StartupFailure {
+  readonly owner: LockOwner;
+  /** On this machine and in our PID namespace, so that it can be asked. */
+  readonly isHere: boolean;
+
+  constructor(line: string, owner: LockOwner, isHere: boolean) {
+    super(exitCode.stateLocked, line);
+    this.owner = owner;
+    this.isHere = isHere;
+  }
+}
+
 /** Attempts to take a lock that changes hands under us. */
 const ATTEMPTS = 5;
 
@@ -116,13 +129,13 @@ export function lockState(directory: string, mountpoint: string): StateLock {
   throw new StartupFailure(exitCode.stateLocked, `${path} changes hands all the time: another daemon is starting`);
 }
 
-function held(owner: LockOwner, us: LockOwner, path: string): StartupFailure {
+function held(owner: LockOwner, us: LockOwner, path: string): StateHeld {
   const here = owner.boot === us.boot && owner.pidNamespace === us.pidNamespace;
   const who = here ? `process ${owner.pid}` : `process ${owner.pid} of another machine or container (${owner.host})`;
   const remedy = here
     ? `run "pailfs umount ${owner.mountpoint}" first, or give this mount its own --state-dir`
     : `where that one is gone, remove ${path}`;
-  return new StartupFailure(exitCode.stateLocked, `this bucket is mounted on ${owner.mountpoint} by ${who}: ${remedy}`);
+  return new StateHeld(`this bucket is mounted on ${owner.mountpoint} by ${who}: ${remedy}`, owner, here);
 }
 
 function releaseLock(path: string, text: string): void {

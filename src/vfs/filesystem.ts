@@ -13,7 +13,7 @@ import type { Clock } from '../clock.js';
 import { MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE } from '../constants.js';
 import { errno, errnoName } from '../errno.js';
 import type { Operations } from '../fuse/operations.js';
-import type { Logger } from '../log.js';
+import { type Logger, silentLogger } from '../log.js';
 import type { ObjectClient } from '../s3/object-client.js';
 import type { Conflict } from '../writeback/conflict.js';
 import type { FlushState } from '../writeback/flush-queue.js';
@@ -51,12 +51,24 @@ export interface DirtyFile {
   readonly path: string;
   /** Size of the file (bytes). */
   readonly size: number;
-  /** Why its last upload failed, if it did. */
+  /** Why its last upload failed, if it did: the name of the errno, and what was said. */
   readonly failure?: string;
+  readonly reason?: string;
+  /** When what failed or was refused is tried again (ms since 1970). */
+  readonly nextTryAt?: number;
   /** open: being written, and not in the journal yet. The others are where it stands in the queue. */
   readonly state: 'open' | FlushState;
   /** Since when it waits (ms since 1970). */
   readonly since?: number;
+}
+
+/** What an earlier daemon had left in the journal. */
+export interface TakenUp {
+  /** Files, directories and renames. */
+  readonly files: number;
+  readonly bytes: number;
+  /** Objects that are to be deleted. */
+  readonly removals: number;
 }
 
 /** What waits for the store behind the operations. */
@@ -91,11 +103,15 @@ export interface FilesystemStatus {
 }
 
 export interface Filesystem extends Operations {
+  /** undefined: nothing. */
+  readonly takenUp: TakenUp | undefined;
   status(): FilesystemStatus;
   /** Brings over what waits at or below a path (names from the root). Rejects with FsError or what a request failed with. */
   sync(path: readonly string[]): Promise<void>;
   /** Uploads everything that is dirty. Answers what could not be, with the reason; it stays staged. */
   flushAll(): Promise<readonly DirtyFile[]>;
+  /** With a journal: notes what programs have written and not closed yet, so that the next mount finds it. */
+  keepOpen(): void;
   /** After the last operation: ends transfers, saves the cache. Does not upload. */
   close(): Promise<void>;
 }
@@ -140,34 +156,44 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
   const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic(), log) });
   await loadRootAttributes(volume);
-  await openWriteBack(volume);
-  return makeFilesystem(volume, index);
+  const takenUp = await openWriteBack(volume);
+  return makeFilesystem(volume, index, takenUp);
 }
 
 /** What an earlier daemon left waiting is taken up in either mode; with write-back off it is brought over at once. */
-async function openWriteBack(volume: Volume): Promise<void> {
+async function openWriteBack(volume: Volume): Promise<TakenUp | undefined> {
   const { options, logger } = volume;
   const path = join(options.stateDirectory, 'journal');
-  if (!options.writeBack && !existsSync(path)) return;
+  if (!options.writeBack && !existsSync(path)) return undefined;
   const identity = `${options.bucket}/${options.prefix}`;
   const writeBack = new WriteBack(volume, Journal.open(path, identity, logger));
   Object.assign(volume, { writeBack });
   await recover(volume, writeBack);
-  if (options.writeBack) return;
+  const takenUp = whatWaits(writeBack);
+  if (options.writeBack) return takenUp;
   await writeBack.flushAll();
   if (writeBack.queue.size + writeBack.removals.size > 0) {
     logger.warn('what an earlier daemon left cannot be uploaded now: this mount goes on with write-back');
-    return;
+    return takenUp;
   }
   await writeBack.close();
   rmSync(path);
   Object.assign(volume, { writeBack: undefined });
+  return takenUp;
 }
 
-function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
+function whatWaits({ queue, removals }: WriteBack): TakenUp | undefined {
+  if (queue.size + removals.size === 0) return undefined;
+  let bytes = 0;
+  for (const { currentSize } of queue.items()) bytes += currentSize;
+  return { files: queue.size, bytes, removals: removals.size };
+}
+
+function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | undefined): Filesystem {
   const { logger, inodes, handles } = volume;
   return {
     ...operationsOf(volume),
+    takenUp,
     status: () => ({
       cache: volume.cache.statistics,
       openFiles: handles.openFiles,
@@ -181,8 +207,10 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
     }),
     async sync(path) {
       const top = await inodeAt(volume, path);
-      if (volume.writeBack !== undefined) return flushBelow(volume.writeBack, top);
-      for (const inode of [...inodes.values()]) if (inode.dirty && isAtOrBelow(inode, top)) await commit(volume, inode);
+      if (volume.writeBack !== undefined) await flushBelow(volume.writeBack, top);
+      // What the journal does not have: everything without one, and what programs are writing.
+      for (const inode of [...inodes.values()])
+        if (inode.dirty && inode.journalId === undefined && isAtOrBelow(inode, top)) await commit(volume, inode);
     },
     async flushAll() {
       await volume.writeBack?.flushAll();
@@ -193,6 +221,11 @@ function makeFilesystem(volume: Volume, index: CacheIndex): Filesystem {
         });
       }
       return dirtyFiles(volume);
+    },
+    keepOpen() {
+      if (volume.writeBack === undefined) return;
+      for (const inode of [...inodes.values()])
+        if (inode.dirty && inode.orphanKey === undefined && inode.journalId === undefined) volume.writeBack.note(inode);
     },
     async close() {
       await Promise.all(volume.behind);
@@ -219,7 +252,7 @@ function isAtOrBelow(inode: Inode, top: Inode): boolean {
   return false;
 }
 
-function waitingStatus({ writeBack, logger }: Volume): WaitingStatus | undefined {
+function waitingStatus({ writeBack }: Volume): WaitingStatus | undefined {
   if (writeBack === undefined) return undefined;
   const { queue, removals } = writeBack;
   let oldest: WaitingStatus['oldest'];
@@ -227,7 +260,7 @@ function waitingStatus({ writeBack, logger }: Volume): WaitingStatus | undefined
     if (waitsSince !== undefined && waitsSince < (oldest?.since ?? Number.POSITIVE_INFINITY))
       oldest = { path, since: waitsSince };
   const failed = [...removals.values()].find(({ failure }) => failure !== undefined)?.failure;
-  const removalFailure = failed === undefined ? undefined : errnoName(toErrno(failed, logger, 'delete'));
+  const removalFailure = failed === undefined ? undefined : errnoName(toErrno(failed, silentLogger, 'delete'));
   const { running, size, isAway } = queue;
   return { queued: size, running, removals: removals.size, removalFailure, isAway, oldest };
 }
@@ -236,9 +269,23 @@ function dirtyFiles(volume: Volume): DirtyFile[] {
   const dirty: DirtyFile[] = [];
   for (const inode of volume.inodes.values()) {
     if (!inode.dirty) continue;
+    const entry = queued(volume, inode);
     const failure = inode.uploadFailure === 0 ? undefined : errnoName(inode.uploadFailure);
-    const state = volume.writeBack?.queue.stateOf(inode)?.state ?? 'open';
-    dirty.push({ path: inode.path, size: inode.currentSize, failure, state, since: inode.waitsSince });
+    const reason = entry?.error === undefined ? undefined : reasonOf(entry.error);
+    const hasFailed = entry?.state === 'failed' || entry?.state === 'refused';
+    const nextTryAt = hasFailed ? Math.round(Date.now() + entry.readyAt - performance.now()) : undefined;
+    const state = entry?.state ?? 'open';
+    const { path, currentSize: size, waitsSince: since } = inode;
+    dirty.push({ path, size, failure, reason, nextTryAt, state, since });
   }
   return dirty;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Where an inode stands in the queue; `readyAt`: when it is tried (of performance.now(), ms). */
+function queued({ writeBack }: Volume, inode: Inode) {
+  return writeBack?.queue.stateOf(inode) as { state: FlushState; error: unknown; readyAt: number } | undefined;
 }

@@ -1,11 +1,13 @@
 /** Each way in which a mount cannot start: one line with its remedy, its own exit code, and nothing left behind. */
-import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import t from 'tap';
 import { exitCode } from '../../src/exit-code.js';
 import { mountedAt } from '../../src/local/mount-table.js';
+import { encodeFileHeader, encodeFrame, JOURNAL_VERSION } from '../../src/writeback/journal-format.js';
 import { noKernelMounts } from '../mount/harness.js';
 import { listen } from '../s3/loopback.js';
 import { bucket, makePlace, type Place, runIn } from './fixture.js';
@@ -218,6 +220,35 @@ t.test('what the system lacks', { skip }, async (t) => {
   const device = await asUser(place, `${show}; ${hidden}; exec ${mount} 2>&1`);
   t.equal(device.code, exitCode.noFuse, device.stdout);
   t.match(device.stdout, /\/dev\/fuse is not there.*modprobe fuse/);
+});
+
+t.test('journals that are not ours to take up are refused, and left alone', { skip }, async (t) => {
+  const place = await makePlace(t);
+  await place.mount(['--write-back', 'on']);
+  t.equal((await place.pailfs(['umount', place.mountpoint])).code, 0);
+  const state = join(place.directory, 'state');
+  const [id] = readdirSync(state).filter((name) => existsSync(join(state, name, 'journal')));
+  const path = join(state, id, 'journal');
+  const newer = encodeFileHeader();
+  newer.writeUInt32LE(JOURNAL_VERSION + 1, 8);
+  newer.writeUInt32LE(crc32(newer.subarray(0, 12)), 12);
+  const other = Buffer.concat([encodeFileHeader(), encodeFrame(1, [[0, 'meadow/']])]);
+  const journals = [
+    { bytes: newer, line: /the journal has format 2, and this pailfs reads 1: use a newer one; or .*--state-dir/ },
+    { bytes: other, line: /journal belongs to "meadow\/", not to "garden\/"; or .*--state-dir/ },
+  ];
+  for (const { bytes, line } of journals) {
+    for (const mode of ['on', 'off']) {
+      writeFileSync(path, bytes);
+      await failsWith(t, place, ['mount', source, place.mountpoint, '--write-back', mode], {
+        code: exitCode.journalRefused,
+        line,
+      });
+      t.same(readFileSync(path), bytes, 'as it was');
+      t.same(place.daemons(), []);
+    }
+  }
+  t.notOk(existsSync(join(state, id, 'lock')));
 });
 
 t.test('a package that is not built says so', async (t) => {

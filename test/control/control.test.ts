@@ -11,15 +11,22 @@ import type { ControlAnswer, DaemonStatus } from '../../src/control/messages.js'
 import { type ControlHandlers, startControlServer } from '../../src/control/server.js';
 import { allSockets, socketPath } from '../../src/control/socket-path.js';
 import { exitCode } from '../../src/exit-code.js';
+import { decodeName, encodeName } from '../../src/fuse/name.js';
 import { silentLogger } from '../../src/log.js';
 import { run } from '../mount/harness.js';
 
+const someLeft = { files: 2, bytes: 10, removals: 1, underWay: 4, sent: 9, isAway: false };
+const nothing: Pick<ControlHandlers, 'umount' | 'sync' | 'handOver'> = {
+  umount: async () => {},
+  sync: async () => {},
+  handOver: async () => {},
+};
 const status = { pid: 7, mountpoint: '/mnt' } as DaemonStatus;
 
 async function serve(t: Test, handlers: Partial<ControlHandlers> = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'pailfs-control-'));
   const path = socketPath(directory, '/mnt');
-  const all = { status: () => status, umount: async () => {}, ...handlers };
+  const all = { status: () => status, ...nothing, ...handlers };
   const server = await startControlServer(path, all, silentLogger);
   t.teardown(() => {
     server.close();
@@ -58,7 +65,7 @@ t.test('umount: progress, and the end of the daemon', async (t) => {
   const { path, server } = await serve(t, {
     umount: async (request, tell, gone) => {
       asked.push(request);
-      tell({ progress: { files: 2, bytes: 10 } });
+      tell({ progress: someLeft });
       tell({ done: { notice: 'soon' } });
       await new Promise<void>((resolve) => {
         end = resolve;
@@ -69,7 +76,7 @@ t.test('umount: progress, and the end of the daemon', async (t) => {
   const seen: unknown[] = [];
   const request = { ask: 'umount', lazy: true, timeoutMs: 500 } as const;
   const answer = await ask(path, request, { onProgress: (progress) => seen.push(progress) });
-  t.same([answer, seen, asked], [{ done: { notice: 'soon' } }, [{ files: 2, bytes: 10 }], [request]]);
+  t.same([answer, seen, asked], [{ done: { notice: 'soon' } }, [someLeft], [request]]);
   let ended = false;
   const waiting = ask(path, request, { untilEnd: true }).then((last: ControlAnswer) => {
     ended = true;
@@ -84,6 +91,30 @@ t.test('umount: progress, and the end of the daemon', async (t) => {
   t.same(await waiting, { done: { notice: 'soon' } });
 });
 
+t.test('sync: a name that is not UTF-8 arrives as it was, and the daemon ends the connection', async (t) => {
+  const asked: unknown[] = [];
+  const { path } = await serve(t, {
+    sync: async (request, tell) => {
+      asked.push(request.path);
+      tell({ progress: someLeft });
+      tell({ done: {} });
+    },
+  });
+  const names = ['plain', decodeName(Buffer.from([0x66, 0xff, 0x80, 0xc3])), 'ä\n"', '…'.repeat(85)];
+  const seen: unknown[] = [];
+  const answer = await ask(path, { ask: 'sync', path: names }, { onProgress: (progress) => seen.push(progress) });
+  t.same([answer, seen, asked], [{ done: {} }, [someLeft], [names]]);
+  t.same(encodeName((asked as string[][])[0][1]), Buffer.from([0x66, 0xff, 0x80, 0xc3]));
+  t.match(await exchange(path, '{"ask":"sync","path":[]}\n'), /"done"/, 'the root, and the end of the connection');
+  const longest = Array.from({ length: 16 }, () => decodeName(Buffer.alloc(255, 0xff)));
+  t.same(await ask(path, { ask: 'sync', path: longest }), { done: {} }, 'PATH_MAX of bytes that JSON has to escape');
+});
+
+t.test('hand over', async (t) => {
+  const { path } = await serve(t, { handOver: async (tell) => tell({ done: {} }) });
+  t.same(await ask(path, { ask: 'hand over' }), { done: {} });
+});
+
 t.test('the handler learns when the asker goes away', async (t) => {
   let left!: () => void;
   const gone = new Promise<void>((resolve) => {
@@ -92,7 +123,7 @@ t.test('the handler learns when the asker goes away', async (t) => {
   const { path } = await serve(t, {
     umount: async (_, tell, signal) => {
       signal.addEventListener('abort', left);
-      tell({ progress: { files: 1, bytes: 1 } });
+      tell({ progress: someLeft });
     },
   });
   const socket = connect(path);
@@ -127,11 +158,17 @@ t.test('nonsense is answered, or cut off, and harms nothing', async (t) => {
     '{"ask":"umount"}',
     '{"ask":"umount","lazy":1}',
     '{"ask":"umount","lazy":false,"timeoutMs":-1}',
+    '{"ask":"sync"}',
+    '{"ask":"sync","path":"a"}',
+    '{"ask":"sync","path":["a/b"]}',
+    '{"ask":"sync","path":["..","a"]}',
+    '{"ask":"sync","path":[""]}',
+    '{"ask":"sync","path":[1]}',
     '{',
     '',
   ];
   for (const line of wrong) t.match(await exchange(path, `${line}\n`), /"failed".*does not know this request/, line);
-  t.equal(await exchange(path, 'x'.repeat(10_000)), '', 'a line without an end');
+  t.equal(await exchange(path, 'x'.repeat(100_000)), '', 'a line without an end');
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
       await exchange(path, bytes);
@@ -144,7 +181,7 @@ t.test('nonsense is answered, or cut off, and harms nothing', async (t) => {
 
 t.test('a socket that nobody answers is replaced, one that is answered is not', async (t) => {
   const { path, directory, server } = await serve(t);
-  await t.rejects(startControlServer(path, { status: () => status, umount: async () => {} }, silentLogger), {
+  await t.rejects(startControlServer(path, { status: () => status, ...nothing }, silentLogger), {
     message: /./,
     exitCode: exitCode.mountpointBusy,
   });
@@ -153,15 +190,15 @@ t.test('a socket that nobody answers is replaced, one that is answered is not', 
   t.equal((await run(process.execPath, ['-e', script, dead])).signal, 'SIGKILL');
   t.ok(existsSync(dead));
   await t.rejects(askStatus(dead), NoDaemonError);
-  const second = await startControlServer(dead, { status: () => status, umount: async () => {} }, silentLogger);
+  const second = await startControlServer(dead, { status: () => status, ...nothing }, silentLogger);
   t.same(await askStatus(dead), status);
   second.close();
   t.notOk(existsSync(dead), 'it is gone with its server');
   server.close();
-  await t.rejects(
-    startControlServer(`/${'x'.repeat(120)}`, { status: () => status, umount: async () => {} }, silentLogger),
-    { message: /./, exitCode: exitCode.directoryUnusable },
-  );
+  await t.rejects(startControlServer(`/${'x'.repeat(120)}`, { status: () => status, ...nothing }, silentLogger), {
+    message: /./,
+    exitCode: exitCode.directoryUnusable,
+  });
 });
 
 t.test('a daemon that does not answer in time counts as none', async (t) => {

@@ -12,11 +12,11 @@ t.test('what starting again does not change', async (t) => {
   const told = /^RestartPreventExitStatus=(.*)$/m.exec(unit)?.[1].split(' ').map(Number) ?? [];
   const { usage, unsupportedBucket, noBucket, denied, wrongRegion, credentials } = exitCode;
   const { mountpointMissing, mountpointNotDirectory, noFusermount, mountRefused } = exitCode;
-  const { directoryInsideMount, directoryUnusable, notBuilt, noLibfuse } = exitCode;
+  const { directoryInsideMount, directoryUnusable, notBuilt, noLibfuse, journalRefused } = exitCode;
   t.same(told, [
     ...[usage, unsupportedBucket, noBucket, denied, wrongRegion, credentials],
     ...[mountpointMissing, mountpointNotDirectory, noFusermount, mountRefused],
-    ...[directoryInsideMount, directoryUnusable, notBuilt, noLibfuse],
+    ...[directoryInsideMount, directoryUnusable, notBuilt, noLibfuse, journalRefused],
   ]);
 });
 
