@@ -76,6 +76,12 @@ export class AttributeStore {
     this.#doubtfulFrom = last - LAST_COMMITS_MS;
   }
 
+  /** What is known of the key may be what it was before its last write: only the store can tell. */
+  isInDoubt(key: string): boolean {
+    const entry = this.#entries.get(key) as Entry | undefined;
+    return entry !== undefined && this.#isDoubtful(entry);
+  }
+
   #isDoubtful({ written, at }: Entry): boolean {
     return written && at >= this.#doubtfulFrom && at < this.#startedAt;
   }

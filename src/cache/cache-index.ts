@@ -88,7 +88,7 @@ export class CacheIndex {
     };
     try {
       if (existsSync(mark)) throw new Error('it was not opened completely the last time');
-      if (existsSync(boot) && readFileSync(boot, 'utf8') !== bootId())
+      if (existsSync(boot) && readFileSync(boot, 'utf8').trim() !== bootId())
         throw new Error('the machine stopped while it was open');
       checkMeta(join(path, 'data.mdb'));
       return attempt();

@@ -287,5 +287,5 @@ function reasonOf(error: unknown): string {
 
 /** Where an inode stands in the queue; `readyAt`: when it is tried (of performance.now(), ms). */
 function queued({ writeBack }: Volume, inode: Inode) {
-  return writeBack?.queue.stateOf(inode) as { state: FlushState; error: unknown; readyAt: number } | undefined;
+  return writeBack?.queue.stateOf(inode);
 }

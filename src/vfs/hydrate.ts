@@ -24,6 +24,10 @@ export class Hydrator {
     this.#pages++;
     const unknown = page.entries.filter((entry) => !this.#isKnown(volume, prefix, entry));
     if (unknown.length === 0) return;
+    const inDoubt = unknown.filter(({ part }) => volume.attributes.isInDoubt(prefix + part));
+    await forEach(inDoubt, PARALLEL_HEADS, async (entry) => {
+      await this.#ask(volume, prefix, entry);
+    });
     if (attributes === 'auto' && !(await this.#isWorthwhile(volume, prefix, unknown))) return;
     await forEach(unknown, PARALLEL_HEADS, async (entry) => {
       if (!this.#isKnown(volume, prefix, entry)) await this.#ask(volume, prefix, entry);

@@ -88,7 +88,8 @@ export class FlushQueue<T> {
     return this.#failures >= AWAY_FAILURES;
   }
 
-  stateOf(item: T): { readonly state: FlushState; readonly error: unknown } | undefined {
+  /** `readyAt`: when it is tried next (monotonic, ms). */
+  stateOf(item: T): { readonly state: FlushState; readonly error: unknown; readonly readyAt: number } | undefined {
     return this.#entries.get(item);
   }
 

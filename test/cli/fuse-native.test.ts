@@ -1,5 +1,5 @@
 /** `--driver fuse-native` as users run it: its life, and what it says where its package or libfuse is missing. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
@@ -126,6 +126,8 @@ t.test('libfuse.so.2 is missing', { skip: process.arch === 'x64' ? false : 'fuse
   // The system's library stays where it is; the addon asks for one that no system has.
   const command = packageWith(place, (fuseNative) => {
     cpSync(join(fileURLToPath(packageRoot), 'node_modules', 'fuse-native'), fuseNative, { recursive: true });
+    // Built here where the library was not there at its installation; it goes before the prebuilt one.
+    rmSync(join(fuseNative, 'build'), { recursive: true, force: true });
     const addon = join(fuseNative, 'prebuilds', 'linux-x64', 'node.napi.node');
     const bytes = readFileSync(addon).toString('latin1').replaceAll('libfuse.so.2', 'libfuse.so.X');
     writeFileSync(addon, bytes, 'latin1');
