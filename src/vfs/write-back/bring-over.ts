@@ -8,7 +8,7 @@ import { StagedFile } from '../../writeback/staged-file.js';
 import { UploadSuperseded } from '../../writeback/upload.js';
 import { commitLocked } from '../commit.js';
 import { readBytes } from '../content-reader.js';
-import type { Inode } from '../inode.js';
+import type { DirectoryState, Inode } from '../inode.js';
 import { writeMarker } from '../marker.js';
 import { confirmName } from '../resolve.js';
 import { newStagedPath } from '../staging.js';
@@ -48,7 +48,9 @@ function isWaiting(inode: Inode): boolean {
 
 async function bringFile(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
   if (inode.orphanKey !== undefined) return;
-  const replaced = writeBack.removalAt(homeKeyOf(volume, inode))?.orphan;
+  const removal = writeBack.removalAt(homeKeyOf(volume, inode));
+  if (removal?.sent !== undefined) await writeBack.removals.learn(removal);
+  const replaced = removal?.orphan;
   if (replaced !== undefined && replaced.handles > 0) await keepContent(volume, replaced);
   await commitLocked(volume, inode);
 }
@@ -65,16 +67,20 @@ async function bringDirectory(volume: Volume, writeBack: WriteBack, inode: Inode
   if (directory === undefined || inode.orphanKey !== undefined) return;
   if (directory.storedPrefix !== undefined) await moveDirectory(volume, writeBack, inode);
   if (directory.needsMarker && inode.orphanKey === undefined)
-    await changing([inode], () => inode.mutex.run(() => bringMarker(volume, inode)));
+    await changing([inode], () => inode.mutex.run(() => bringMarker(volume, writeBack, inode)));
   inode.dirty = directory.needsMarker || directory.storedPrefix !== undefined;
   writeBack.settle(inode);
 }
 
-async function bringMarker(volume: Volume, inode: Inode): Promise<void> {
+async function bringMarker(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
   const { directory } = inode;
   if (directory === undefined || inode.orphanKey !== undefined) return;
-  const { attributes } = inode;
   const key = homeKeyOf(volume, inode);
+  await writeBack.places.claiming(key, () => writeClaimedMarker(volume, inode, directory, key));
+}
+
+async function writeClaimedMarker(volume: Volume, inode: Inode, directory: DirectoryState, key: string): Promise<void> {
+  const { attributes } = inode;
   const isNew = directory.marker === false && volume.writeBack?.removalAt(key) === undefined;
   try {
     await writeMarker(volume, inode, isNew ? { ifAbsent: true } : {});

@@ -31,8 +31,12 @@ export async function isAllGone(volume: Volume, prefix: string, signal?: AbortSi
   const gone = goneBelow(writeBack, prefix);
   if (gone === 0) return false;
   // Something that is not in the store yet keeps it.
-  for (const inode of writeBack.queue.items())
-    if (inode.parent !== undefined && homeKeyOf(volume, inode).startsWith(prefix)) return false;
+  for (const inode of writeBack.queue.items()) {
+    const { parent } = inode;
+    // What is below a directory that was moved only seems to go there.
+    if (parent === undefined || writeBack.places.redirectAbove(parent) !== undefined) continue;
+    if (homeKeyOf(volume, inode).startsWith(prefix)) return false;
+  }
   const isGoneFrom = (key: string): boolean =>
     writeBack.removalAt(key) !== undefined || writeBack.places.isMovedAway(prefix, key);
   let token: string | undefined;

@@ -92,8 +92,10 @@ function removeHere(volume: Volume, writeBack: WriteBack, parent: Inode, inode: 
   inode.leftNames = [];
   // What only stands for the beginning of components goes with the last of what was in it.
   const isWaiting = directory?.overlay.hasUnconfirmed ?? false;
+  // Its marker may be on its way right now.
+  const isOnItsWay = writeBack.places.isClaimed(key);
   if (inode.isBeginning) writeBack.confirmNames(isWaiting ? [] : names);
-  else if (directory?.isStored || isWaiting) writeBack.bury(key, undefined, names, { directory: inode });
+  else if (directory?.isStored || isWaiting || isOnItsWay) writeBack.bury(key, undefined, names, { directory: inode });
   else writeBack.nameGone(home, names);
   writeBack.places.arrived(inode);
   writeBack.forget(inode);

@@ -3,10 +3,12 @@
  * it answers, and visible at once; the store follows.
  */
 import { errno } from '../../errno.js';
+import { formatSeconds } from '../attribute.js';
 import type { Inode, LeftName } from '../inode.js';
 import { confirmName, setName } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { homeKeyOf, keyOf, keyOfName, type Volume } from '../volume.js';
+import type { Removal } from './removals.js';
 import type { WriteBack } from './write-back.js';
 
 /** Takes the name of a file away. What the store has of it goes later. */
@@ -31,17 +33,29 @@ export function takeNameAway(volume: Volume, writeBack: WriteBack, inode: Inode)
   const { leftNames, version } = inode;
   inode.leftNames = [];
   writeBack.places.arrived(inode);
-  // Without a version nothing of it is in the store; an upload under way finds that it has no name any more.
+  // An upload that is under way finds that it has no name any more; if the daemon is gone by then, the next one has to look.
+  const sent = writeBack.places.isClaimed(home) ? sentOf(inode) : undefined;
   const isThere = version !== undefined && home === key;
-  if (version !== undefined)
-    writeBack.bury(key, version, isThere ? [here, ...leftNames] : leftNames, { orphan: inode });
-  if (!isThere) writeBack.nameGone(home, version === undefined ? [here, ...leftNames] : [here]);
+  if (version !== undefined) {
+    const names = isThere ? [here, ...leftNames] : leftNames;
+    writeBack.bury(key, version, names, { orphan: inode, sent: isThere ? sent : undefined });
+  }
+  if (!isThere && sent !== undefined && writeBack.removalAt(home) === undefined)
+    writeBack.bury(home, undefined, [here], { sent });
+  else if (!isThere) writeBack.nameGone(home, [here]);
+  if (version === undefined) writeBack.confirmNames(leftNames);
   writeBack.forget(inode);
   inode.dirty = false;
   inode.attributesChanged = false;
   volume.attributes.remove(key);
   volume.inodes.detach(inode, key);
   volume.inodes.removed(inode, home);
+}
+
+/** By what an object is known to be the upload of a file that is under way. */
+function sentOf({ staged, attributes }: Inode): Removal['sent'] {
+  if (staged === undefined) return undefined;
+  return { size: staged.size, mtime: formatSeconds(attributes.mtime), ctime: formatSeconds(attributes.ctime) };
 }
 
 /** The bytes of a file without a name are for its handles only. */

@@ -51,6 +51,10 @@ export class Places {
     }
   }
 
+  isClaimed(key: string): boolean {
+    return this.#claims.has(key);
+  }
+
   /** Resolves when nothing below a prefix is being written. */
   async unclaimedBelow(prefix: string): Promise<void> {
     for (;;) {
@@ -163,7 +167,7 @@ export class Places {
     if (this.#movedFrom.has(key)) return true;
     for (const { directory } of this.#redirected) {
       const stored = directory?.storedPrefix ?? '';
-      if (stored.length > prefix.length && stored.startsWith(prefix) && key.startsWith(stored)) return true;
+      if (stored.length >= prefix.length && stored.startsWith(prefix) && key.startsWith(stored)) return true;
     }
     return false;
   }

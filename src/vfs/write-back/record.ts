@@ -57,6 +57,8 @@ export interface RemovalRecord {
   /** Of the version that was removed; absent: whatever stands there. */
   readonly etag?: string;
   readonly lastModified?: number;
+  /** An upload of it was under way: by what it is known. */
+  readonly sent?: { readonly size: number; readonly mtime: string; readonly ctime: string };
   /** Names that it may still have in a listing. */
   readonly left: ReadonlyArray<readonly string[]>;
   /** The marker of a directory: it goes after what lay in it. */

@@ -27,6 +27,9 @@ import {
 import { SAFE_ID } from './state-sync.js';
 import type { WriteBack } from './write-back.js';
 
+/** Of no change of any overlay. */
+const NO_SEQUENCE = -1;
+
 interface Found<R> {
   readonly id: number;
   readonly record: R;
@@ -52,8 +55,6 @@ export async function recover(volume: Volume, writeBack: WriteBack): Promise<voi
   for (const found of [...directories].sort((a, b) => a.record.path.length - b.record.path.length))
     recoverDirectory(volume, writeBack, found);
   for (const found of files) recoverFile(volume, writeBack, found);
-  // Names that are there again stand over those that were left.
-  for (const inode of writeBack.queue.items()) inode.parent?.directory?.overlay.set(inode.name, inode);
   dropUnclosed(volume, files, journal.wasDamaged);
   for (const { id, record } of uploads) await abortLeft(volume, writeBack, id, record);
   writeBack.done();
@@ -97,16 +98,20 @@ function directoryAt(volume: Volume, path: readonly string[]): Inode {
   return at;
 }
 
+/**
+ * The directories that something left. Nothing has to be hidden in them: what is gone is known by its key (gone.ts), and
+ * the name may have been given anew since.
+ */
 function leftNamesOf(volume: Volume, paths: RemovalRecord['left'] = []): LeftName[] {
-  return paths.map((path) => {
-    const directory = directoryAt(volume, path.slice(0, -1));
-    const name = path[path.length - 1];
-    return { directory, name, sequence: directory.directory?.overlay.set(name, undefined) ?? 0 };
-  });
+  return paths.map((path) => ({
+    directory: directoryAt(volume, path.slice(0, -1)),
+    name: path[path.length - 1],
+    sequence: NO_SEQUENCE,
+  }));
 }
 
 async function recoverRemoval(volume: Volume, writeBack: WriteBack, found: Found<RemovalRecord>): Promise<void> {
-  const { key, etag, lastModified, left, isMarker } = found.record;
+  const { key, etag, lastModified, sent, left, isMarker } = found.record;
   if (!found.isSafe && etag !== undefined && (await wasWrittenSince(volume, key, etag, lastModified ?? 0))) {
     writeBack.alsoAppend([found.id, undefined]);
     return;
@@ -117,6 +122,7 @@ async function recoverRemoval(volume: Volume, writeBack: WriteBack, found: Found
     key,
     etag,
     lastModified,
+    sent,
     names,
     orphan: undefined,
     directory: undefined,

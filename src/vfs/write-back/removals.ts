@@ -8,6 +8,7 @@
 import { DELETE_BATCH_KEYS, REMOVAL_LINGER_MS } from '../../constants.js';
 import { crashPoint } from '../../crash-point.js';
 import { isS3Error } from '../../s3/s3-error.js';
+import { headIfPresent } from '../find-key.js';
 import type { Inode, LeftName } from '../inode.js';
 import { keepDirectory } from '../marker.js';
 import { toErrno } from '../to-errno.js';
@@ -21,6 +22,8 @@ export interface Removal {
   /** Of the version that was removed; undefined: whatever stands there. */
   etag: string | undefined;
   readonly lastModified: number | undefined;
+  /** An upload of the file was under way when it was removed: what stands there may be that. */
+  sent: { readonly size: number; readonly mtime: string; readonly ctime: string } | undefined;
   /** Names that a listing may still show. */
   names: LeftName[];
   /** The file, as long as handles of it may need the object. */
@@ -95,9 +98,9 @@ export class Removals {
     return [removal.id, this.recordOf(removal)];
   }
 
-  recordOf({ key, etag, lastModified, names, isMarker }: Removal): RemovalRecord {
+  recordOf({ key, etag, lastModified, sent, names, isMarker }: Removal): RemovalRecord {
     const left = leftPaths({ leftNames: names });
-    return { kind: 'removal', key, etag, lastModified, left, isMarker: isMarker || undefined };
+    return { kind: 'removal', key, etag, lastModified, sent, left, isMarker: isMarker || undefined };
   }
 
   /** It is not to be deleted any more, or is gone. Answers the change of the journal. */
@@ -170,8 +173,12 @@ export class Removals {
     for (const removal of batch) removal.isRunning = true;
     try {
       await this.#keepDirectories(batch);
-      const targets = batch.map(({ key, etag }) => ({ key, ifMatch: etag }));
       const failures = new Map<string, unknown>();
+      const targets: Array<{ key: string; ifMatch: string | undefined }> = [];
+      for (const removal of batch) {
+        const etag = removal.sent === undefined ? removal.etag : await this.#etagOfSent(removal, removal.sent);
+        if (etag !== undefined || removal.sent === undefined) targets.push({ key: removal.key, ifMatch: etag });
+      }
       for (const { key, error } of await this.#volume.client.deleteMany(targets)) failures.set(key, error);
       crashPoint('old-key-deleted');
       this.#conclude(batch, failures);
@@ -180,6 +187,22 @@ export class Removals {
     } finally {
       for (const removal of batch) removal.isRunning = false;
     }
+  }
+
+  /** What stands there is the version that was removed, or the upload that was under way then; or somebody else's. */
+  async #etagOfSent({ key, etag }: Removal, sent: NonNullable<Removal['sent']>): Promise<string | undefined> {
+    const now = await headIfPresent(this.#volume, key);
+    if (now === undefined) return undefined;
+    const { mtime, ctime } = now.metadata;
+    const isSent = now.size === sent.size && mtime === sent.mtime && ctime === sent.ctime;
+    return isSent || now.etag === etag ? now.etag : undefined;
+  }
+
+  /** Before something else is written in its place: which version that replaces. */
+  async learn(removal: Removal): Promise<void> {
+    if (removal.sent === undefined) return;
+    removal.etag = await this.#etagOfSent(removal, removal.sent);
+    removal.sent = undefined;
   }
 
   /** Directories whose last entries go must stay. */

@@ -75,7 +75,7 @@ export class WriteBack {
     });
     this.removals = new Removals(volume, {
       append: (changes) => this.journal.append(changes),
-      isFrozen: (key) => this.places.isMoving(key),
+      isFrozen: (key) => this.places.isMoving(key) || this.places.isClaimed(key),
       pending: () => this.queue.items(),
       onEnd: () => this.queue.poke(),
     });
@@ -195,7 +195,7 @@ export class WriteBack {
     key: string,
     version: Pick<ListedVersion, 'etag' | 'lastModified'> | undefined,
     names: readonly LeftName[],
-    of: { readonly orphan?: Inode; readonly directory?: Inode } = {},
+    of: { readonly orphan?: Inode; readonly directory?: Inode; readonly sent?: Removal['sent'] } = {},
   ): void {
     const present = this.removals.at(key);
     if (present !== undefined) this.alsoAppend(this.removals.drop(present));
@@ -204,6 +204,7 @@ export class WriteBack {
       key,
       etag: version?.etag,
       lastModified: version?.lastModified,
+      sent: of.sent,
       names: [...(present?.names ?? []), ...names],
       orphan: of.orphan,
       directory: of.directory,
