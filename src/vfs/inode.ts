@@ -37,6 +37,8 @@ export interface LeftName {
 export class DirectoryState {
   /** Where its keys lie, when that is not where the name says (a rename not done in the store yet). */
   storedPrefix: string | undefined;
+  /** Where its keys are being copied; a daemon that was killed meanwhile may have left some there. */
+  movingTo: string | undefined;
   /** Its marker is to be written. */
   needsMarker = false;
   /** False: made by this mount, and nothing of it is in the store yet. */

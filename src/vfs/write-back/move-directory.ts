@@ -15,6 +15,9 @@ import { changing, frozen } from '../tree-lock.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import type { WriteBack } from './write-back.js';
 
+/** MD5 of nothing. */
+const EMPTY_ETAG = 'd41d8cd98f00b204e9800998ecf8427e';
+
 export async function moveDirectory(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
   const { parent } = inode;
   if (parent === undefined) return;
@@ -29,12 +32,16 @@ export async function moveDirectory(volume: Volume, writeBack: WriteBack, inode:
 }
 
 async function moveKeys(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
-  const from = inode.directory?.storedPrefix;
-  if (from === undefined) return;
+  const { directory } = inode;
+  const from = directory?.storedPrefix;
+  if (directory === undefined || from === undefined) return;
   await writeBack.removals.idle();
   const to = homeKeyOf(volume, inode);
   // A file that lost its name there may still be on its way.
   await writeBack.places.unclaimedBelow(to);
+  const wasBegun = directory.movingTo === to;
+  directory.movingTo = to;
+  writeBack.note(inode);
   const copied = await copyBelow(
     volume,
     from,
@@ -46,6 +53,7 @@ async function moveKeys(volume: Volume, writeBack: WriteBack, inode: Inode): Pro
   );
   crashPoint('directory-copied');
   if (inode.orphanKey === undefined && homeKeyOf(volume, inode) === to && inode.directory?.storedPrefix === from) {
+    if (wasBegun) takeBack(writeBack, { from, to, copied });
     switchOver(volume, writeBack, inode, { from, to, copied });
     return;
   }
@@ -60,11 +68,27 @@ interface Move {
   readonly copied: ReadonlyMap<string, Copy>;
 }
 
+/**
+ * An earlier daemon had begun to copy: what was removed or renamed below since has a copy that nothing speaks of. Copies
+ * have the ETag of their source, but for uploads in parts; markers are empty.
+ */
+function takeBack(writeBack: WriteBack, { from, to, copied }: Move): void {
+  const bury = (key: string, etag: string | undefined): void => {
+    const copy = to + key.slice(from.length);
+    if (!copied.has(copy) && etag !== undefined && writeBack.removalAt(copy) === undefined)
+      writeBack.bury(copy, { etag, lastModified: 0 }, []);
+  };
+  for (const { key, etag, isMarker } of [...writeBack.removals.values()])
+    if (key.startsWith(from)) bury(key, isMarker ? EMPTY_ETAG : etag);
+  for (const [key, inode] of writeBack.places.movedFromBelow(from)) bury(key, inode.version?.etag);
+}
+
 /** From here on the keys are the new ones. Nothing waits in between. */
 function switchOver(volume: Volume, writeBack: WriteBack, inode: Inode, { from, to, copied }: Move): void {
   const { directory, leftNames } = inode;
   if (directory === undefined) return;
   directory.storedPrefix = undefined;
+  directory.movingTo = undefined;
   directory.isStored = true;
   if (!copied.has(to)) {
     directory.marker = false;

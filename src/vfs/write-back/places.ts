@@ -101,6 +101,9 @@ export class Places {
   /** Keys of a directory are being moved there, or from there. */
   isMoving(key: string): boolean {
     const { moving } = this;
+    // What was begun to be copied must not lose its old key unseen.
+    for (const { directory } of this.#redirected)
+      if (directory?.movingTo !== undefined && key.startsWith(directory.storedPrefix ?? '\0')) return true;
     if (moving === undefined) return false;
     return key.startsWith(moving.directory?.storedPrefix ?? '\0') || key.startsWith(homeKeyOf(this.#volume, moving));
   }
@@ -134,6 +137,11 @@ export class Places {
   set moving(inode: Inode | undefined) {
     this.#moving = inode;
     if (inode === undefined) for (const resolve of this.#onMoved.splice(0)) resolve();
+  }
+
+  /** Files that were renamed away from below a prefix and still lie there, by their key. */
+  *movedFromBelow(prefix: string): Generator<[string, Inode]> {
+    for (const entry of this.#movedFrom) if (entry[0].startsWith(prefix)) yield entry;
   }
 
   /** Resolves when the move under way has ended. */

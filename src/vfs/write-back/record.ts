@@ -47,6 +47,8 @@ export interface DirectoryRecord {
   readonly isNew?: true;
   /** Where its keys lie, if not under its name. */
   readonly storedPrefix?: string;
+  /** Where they are being copied. */
+  readonly movingTo?: string;
   readonly left?: ReadonlyArray<readonly string[]>;
 }
 
@@ -156,6 +158,7 @@ export function recordOf(inode: Inode): FileRecord | DirectoryRecord | undefined
       needsMarker: directory.needsMarker || undefined,
       isNew: !directory.isStored || undefined,
       storedPrefix: directory.storedPrefix,
+      movingTo: directory.movingTo,
       left,
     };
   }

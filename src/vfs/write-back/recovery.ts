@@ -150,6 +150,7 @@ function recoverDirectory(volume: Volume, writeBack: WriteBack, { id, record }: 
   inode.checkedAt = volume.clock.monotonic();
   directory.needsMarker = record.needsMarker ?? false;
   directory.storedPrefix = record.storedPrefix;
+  directory.movingTo = record.movingTo;
   if (record.isNew) directory.marker = false;
   inode.dirty = true;
   inode.leftNames = leftNamesOf(volume, record.left);
