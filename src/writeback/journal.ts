@@ -115,10 +115,6 @@ export class Journal {
     for (const entry of this.#entries) if (entry[0] !== IDENTITY_ID) yield entry;
   }
 
-  get size(): number {
-    return this.#entries.size - 1;
-  }
-
   /** Of the last frame. */
   get sequence(): number {
     return this.#sequence;

@@ -48,8 +48,7 @@ export async function recover(volume: Volume, writeBack: WriteBack): Promise<voi
   const { journal } = writeBack;
   const doubtful = [...journal.entries()].filter(([id]) => journal.doubtful.has(id));
   for (const [id, { value }] of doubtful) setAside(volume, writeBack, id, value as PendingRecord);
-  const everything = sort(writeBack);
-  const { files, directories, removals, uploads } = everything;
+  const { files, directories, removals, uploads } = sort(writeBack);
   const safe = [...files, ...removals].every(({ isSafe }) => isSafe);
   for (const found of removals) await recoverRemoval(volume, writeBack, found);
   for (const found of [...directories].sort((a, b) => a.record.path.length - b.record.path.length))
