@@ -211,6 +211,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
       // What the journal does not have: everything without one, and what programs are writing.
       for (const inode of [...inodes.values()])
         if (inode.dirty && inode.journalId === undefined && isAtOrBelow(inode, top)) await commit(volume, inode);
+      await Promise.all(volume.behind);
     },
     async flushAll() {
       await volume.writeBack?.flushAll();
@@ -220,6 +221,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
           inode.uploadFailure = toErrno(error, logger, 'flush');
         });
       }
+      await Promise.all(volume.behind);
       return dirtyFiles(volume);
     },
     keepOpen() {
