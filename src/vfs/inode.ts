@@ -100,6 +100,8 @@ export class Inode {
   orphanOf: Inode | undefined;
   /** The object must be deleted with the last close. */
   deleteAtClose = false;
+  /** The deletion of that object, from when it was sent: who takes the key waits for its end. */
+  deletion: Promise<void> | undefined;
   staged: StagedFile | undefined;
   /** Files being written that have ranges copied from the present version of this one. */
   readonly copies = new Set<CopiedContent>();

@@ -10,7 +10,14 @@ import { cachedOf, type Volume } from './volume.js';
 /** True: an object of ours stood under the key and is deleted, so that the upload may be tried again. */
 export async function removeLeftover(volume: Volume, key: string): Promise<boolean> {
   for (const orphan of volume.inodes.values()) {
-    if (!orphan.deleteAtClose || orphan.orphanKey !== key || orphan.version === undefined) continue;
+    if (orphan.orphanKey !== key || orphan.version === undefined) continue;
+    if (orphan.deletion !== undefined) {
+      // It is on its way: its failure is told to the one that sent it, and to the upload by the object that still stands.
+      await orphan.deletion.catch(() => undefined);
+      orphan.deletion = undefined;
+      return true;
+    }
+    if (!orphan.deleteAtClose) continue;
     const { etag } = orphan.version;
     await keepCopies(orphan);
     const file = orphan.handles === 0 ? undefined : cachedOf(volume, orphan);

@@ -294,10 +294,15 @@ async function releaseOrphan(volume: Volume, inode: Inode): Promise<void> {
   await staged?.remove();
   volume.writeBack?.removals.schedule();
   if (!inode.deleteAtClose || orphanKey === undefined) return;
-  inode.deleteAtClose = false;
+  const remove = async (): Promise<void> => {
+    // The upload of a new file found it in its way meanwhile.
+    if (!inode.deleteAtClose) return;
+    inode.deleteAtClose = false;
+    inode.deletion = volume.client.delete(orphanKey, { ifMatch: version?.etag });
+    await inode.deletion;
+  };
   // The name may belong to a new file by now, whose upload took the object's place, or will find it in its way.
   const successor = orphanOf?.directory?.overlay.get(inode.name)?.present;
-  const remove = (): Promise<void> => volume.client.delete(orphanKey, { ifMatch: version?.etag });
   if (successor === undefined) await remove();
   else if (successor.version === undefined) {
     await successor.mutex.run(async () => {
