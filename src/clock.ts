@@ -26,6 +26,12 @@ export function timespecToMs(time: Timespec): number {
   return time.sec * 1000 + time.nsec / 1e6;
 }
 
+/** The time of a change: later than that of the change before it, also within the same millisecond. */
+export function laterThan(before: Timespec, now: Timespec): Timespec {
+  const isSameMs = before.sec === now.sec && Math.floor(before.nsec / 1e6) === Math.floor(now.nsec / 1e6);
+  return isSameMs && before.nsec >= now.nsec ? { sec: before.sec, nsec: before.nsec + 1 } : now;
+}
+
 export function sameTime(a: Timespec, b: Timespec): boolean {
   return a.sec === b.sec && a.nsec === b.nsec;
 }

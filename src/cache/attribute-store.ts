@@ -50,6 +50,7 @@ const LAST_COMMITS_MS = 10_000;
 const seconds = (ms: number): number => Math.floor(ms / 1000);
 
 export class AttributeStore {
+  readonly #index: CacheIndex;
   readonly #entries: IndexTable<unknown>;
   readonly #clock: Clock;
   /** Prefixes (with their trailing slash) in which an object with, or only objects without, POSIX metadata were seen. */
@@ -60,6 +61,7 @@ export class AttributeStore {
   readonly #startedAt: number;
 
   constructor(index: CacheIndex, clock: Clock) {
+    this.#index = index;
     this.#entries = index.attributes;
     this.#clock = clock;
     this.#startedAt = clock.now();
@@ -74,6 +76,16 @@ export class AttributeStore {
     let last = 0;
     for (const { value } of this.#entries.entries()) last = Math.max(last, (value as Entry).at);
     this.#doubtfulFrom = last - LAST_COMMITS_MS;
+  }
+
+  /** The process that was killed kept account of what it wrote elsewhere: nothing is missing. */
+  trustLast(): void {
+    this.#doubtfulFrom = Number.POSITIVE_INFINITY;
+  }
+
+  /** Resolves when everything put before the call is committed. */
+  committed(): Promise<void> {
+    return this.#index.flush();
   }
 
   /** What is known of the key may be what it was before its last write: only the store can tell. */
@@ -123,9 +135,12 @@ export class AttributeStore {
     void this.#entries.put(key, { info, written: false, at: this.#clock.now() } satisfies Entry);
   }
 
-  /** After our own upload or copy; `info.date` is the server's clock at its answer. */
-  putWritten(key: string, info: KnownObject): void {
-    void this.#entries.put(key, { info, written: true, at: this.#clock.now() } satisfies Entry);
+  /**
+   * After our own upload or copy; `info.date` is the server's clock at its answer. Resolves when it is committed, or was
+   * found impossible.
+   */
+  putWritten(key: string, info: KnownObject): Promise<void> {
+    return this.#entries.put(key, { info, written: true, at: this.#clock.now() } satisfies Entry);
   }
 
   remove(key: string): void {

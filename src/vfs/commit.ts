@@ -15,9 +15,10 @@ import { followCopies, keepCopies } from './copied-content.js';
 import { headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
 import { copyOntoItself, copyTo } from './inode-copy.js';
-import { noteWritten, restamp, type SentAttributes, send, settleStaged, writeAttributes } from './inode-upload.js';
+import { noteWritten, restamp, send, settleStaged, writeAttributes } from './inode-upload.js';
 import { removeLeftover } from './leftover.js';
 import { confirmName } from './resolve.js';
+import { beginSending, isSent, type Sent } from './sent.js';
 import { FsError } from './to-errno.js';
 import { changing } from './tree-lock.js';
 import { adoptFile } from './versions.js';
@@ -45,6 +46,7 @@ export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnCo
         // Removed: its bytes live on for its handles only.
         inode.dirty = false;
       } else if (inode.staged !== undefined) await commitStaged(volume, inode, inode.staged, conflicts);
+      else if (inode.storedKey !== undefined && inode.storedKey === homeKeyOf(volume, inode)) stay(volume, inode);
       else if (inode.storedKey !== undefined) await commitMove(volume, inode, inode.storedKey);
       else await commitAttributes(volume, inode);
     }
@@ -56,8 +58,6 @@ export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnCo
 
 async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, conflicts: OnConflict): Promise<void> {
   await keepCopies(inode);
-  // What is sent is what the journal says is sent: after a crash the object is recognised by it.
-  if (volume.writeBack !== undefined) volume.writeBack.note(inode);
   const { generation, size } = staged;
   const before = inode.attributes;
   const attributes = await writeAttributes(volume, inode);
@@ -81,8 +81,12 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, co
   };
   try {
     if (inode.isDoubtful) throw new FsError(errno.ESTALE, inode.path);
-    const isOurs = (now: KnownObject): boolean => isSent(now, attributes, size);
+    const { mtime, ctime } = attributes.metadata;
+    const sent = { key, size, mtime, ctime };
+    const isOurs = (now: KnownObject): boolean => isSent(now, sent);
     await claiming(volume, inode, key, async () => {
+      if (!stillWanted()) throw new UploadSuperseded(key);
+      noteSending(volume, inode, sent);
       const write = (condition: WriteCondition): Promise<WriteReply> =>
         sendTo(key, condition, inode.version !== undefined);
       const reply = await writeOver(volume, inode, key, isOurs, write);
@@ -96,11 +100,20 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, co
   }
 }
 
+/** What is sent is what the journal says is sent: after a crash the object is recognised by it. */
+function noteSending({ writeBack }: Volume, inode: Inode, sent: Sent): void {
+  if (writeBack === undefined) return;
+  beginSending(inode, sent);
+  writeBack.markStored(inode.parent);
+  writeBack.note(inode);
+}
+
 /** Of two inodes that had the same name one after the other, only one writes its key at a time. */
 function claiming(volume: Volume, inode: Inode, key: string, work: () => Promise<void>): Promise<void> {
   const places = volume.writeBack?.places;
   if (places === undefined) return work();
-  return places.claiming(key, () => {
+  return places.claiming(key, async () => {
+    await volume.writeBack?.removals.learn(key);
     // What was written there last has another name by now, and has to be copied away first.
     const other = places.movedFrom(key);
     if (other !== undefined && other !== inode) throw new UploadSuperseded(key);
@@ -108,9 +121,21 @@ function claiming(volume: Volume, inode: Inode, key: string, work: () => Promise
   });
 }
 
+const isInPlace = ({ storedKey }: Inode, key: string): boolean => storedKey === undefined || storedKey === key;
+
+/** Its object lay among keys that were to be moved, and these have gone. */
+function stay(volume: Volume, inode: Inode): void {
+  volume.writeBack?.places.arrived(inode);
+  inode.dirty = inode.attributesChanged;
+  volume.writeBack?.confirmNames(inode.leftNames);
+  inode.leftNames = [];
+  confirmName(volume, inode);
+  volume.writeBack?.settle(inode);
+}
+
 /** ETag of what this mount has last seen under the key where an inode belongs; undefined: nothing. */
 function expectedAt(volume: Volume, inode: Inode, key: string): string | undefined {
-  if (inode.storedKey === undefined && inode.version !== undefined) return inode.version.etag;
+  if (isInPlace(inode, key) && inode.version !== undefined) return inode.version.etag;
   return volume.writeBack?.removalAt(key)?.etag;
 }
 
@@ -126,7 +151,6 @@ async function writeOver(
   write: (condition: WriteCondition) => Promise<WriteReply>,
 ): Promise<WriteReply> {
   let expected = expectedAt(volume, inode, key);
-  const isInPlace = inode.storedKey === undefined;
   for (let attempt = 0; ; attempt++) {
     try {
       return await write(expected === undefined ? { ifAbsent: true } : { ifMatch: expected });
@@ -134,7 +158,7 @@ async function writeOver(
       if (attempt >= 2) throw error;
       if (isS3Error(error, 'NotFound') && expected !== undefined) {
         expected = undefined;
-        if (isInPlace) inode.version = undefined;
+        if (isInPlace(inode, key)) inode.version = undefined;
         continue;
       }
       if (!isConflict(error)) throw error;
@@ -143,16 +167,24 @@ async function writeOver(
         volume.writeBack === undefined && isS3Error(error, 'PreconditionFailed')
           ? undefined
           : await headIfPresent(volume, key);
-      if (now !== undefined && volume.writeBack !== undefined && isOurs(now)) return now;
+      if (now !== undefined && volume.writeBack !== undefined) {
+        if (isOurs(now)) return now;
+        if (inode.sent.some((one) => one.key === key && isSent(now, one))) {
+          // An earlier state of this file: what was not written since is the same there.
+          if (isInPlace(inode, key) && inode.version !== undefined) standsFor(volume, inode, now);
+          expected = now.etag;
+          continue;
+        }
+      }
       // Something else was under way on the key; only if it changed nothing is it no conflict.
       if (!isS3Error(error, 'ConditionalConflict') || now?.etag !== expected) throw error;
     }
   }
 }
 
-/** Whether an object is what was sent: its times have nanoseconds, and are those of our file. */
-function isSent(now: KnownObject, { metadata: { mtime, ctime } }: SentAttributes, size: number): boolean {
-  return now.size === size && ctime !== undefined && now.metadata.ctime === ctime && now.metadata.mtime === mtime;
+function standsFor(volume: Volume, inode: Inode, { etag, size, lastModified }: KnownObject): void {
+  dropCached(volume, inode);
+  inode.version = { etag, size, lastModified };
 }
 
 /** The file has another name than its object: a copy inside the store, with its attributes where they changed. */
@@ -161,14 +193,12 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
   const key = homeKeyOf(volume, inode);
   if (version === undefined) throw new FsError(errno.ESTALE, inode.path);
   await keepCopies(inode);
-  volume.writeBack?.note(inode);
   const attributes = inode.attributesChanged ? await writeAttributes(volume, inode) : undefined;
   const copy = (to: string, condition: WriteCondition): Promise<WriteReply> =>
     copyTo(volume, inode, { from, to, condition, attributes });
-  const isOurs = (now: KnownObject): boolean =>
-    attributes === undefined
-      ? now.size === version.size && now.etag === version.etag
-      : isSent(now, attributes, version.size);
+  const { mtime, ctime } = attributes?.metadata ?? inode.info?.metadata ?? {};
+  const sent = { key, size: version.size, mtime, ctime, etag: attributes === undefined ? version.etag : undefined };
+  const isOurs = (now: KnownObject): boolean => isSent(now, sent);
   const note = async (at: string, reply: WriteReply): Promise<void> => {
     volume.cache.store.aliasVersion({ key: from, etag: version.etag }, { key: at, etag: reply.etag }, version.size);
     if (attributes === undefined) restamp(volume, inode, at, reply);
@@ -181,6 +211,7 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
   try {
     await claiming(volume, inode, key, async () => {
       if (inode.orphanKey !== undefined || homeKeyOf(volume, inode) !== key) throw new UploadSuperseded(key);
+      noteSending(volume, inode, sent);
       const reply = await writeOver(volume, inode, key, isOurs, (condition) => copy(key, condition));
       crashPoint('copy-done');
       await note(key, reply);

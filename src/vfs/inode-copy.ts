@@ -58,7 +58,7 @@ export function copyLarge(
       source,
       read,
       stillWanted: () => true,
-      account: volume.writeBack?.accountOf(key),
+      account: volume.writeBack?.uploads.of(key),
     },
     { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
   );

@@ -21,7 +21,7 @@ import { headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
 import { isMarkerContent } from './marker.js';
 import { FsError } from './to-errno.js';
-import { dropCached, holdCached, keyOf, type Volume } from './volume.js';
+import { dropCached, holdCached, keyOf, learnWritten, type Volume } from './volume.js';
 
 /** All that a write tells of an object besides its bytes. */
 export interface SentAttributes extends WriteAttributes {
@@ -96,7 +96,7 @@ export async function send(
         source,
         read: (start, end) => readBytes(volume, inode, staged, start, end),
         stillWanted: target.stillWanted,
-        account: volume.writeBack?.accountOf(target.key),
+        account: volume.writeBack?.uploads.of(target.key),
       },
       { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
     ),
@@ -131,13 +131,16 @@ export function noteWritten(
   inode.info = info;
   inode.checkedAt = volume.clock.monotonic();
   inode.attributesChanged = false;
-  volume.attributes.putWritten(key, info);
+  learnWritten(volume, key, info);
   volume.writeBack?.landed(inode, key, before);
   return info;
 }
 
-/** The same file under another key: what was known of it is known of the copy. */
-export function restamp(volume: Volume, inode: Inode, key: string, reply: WriteReply): void {
+/**
+ * The same file under another key: what was known of it is known of the copy. `isNews`: false where the index of the cache
+ * has it already.
+ */
+export function restamp(volume: Volume, inode: Inode, key: string, reply: WriteReply, isNews = true): void {
   const { version, info } = inode;
   if (version === undefined) return;
   const before = version;
@@ -146,7 +149,8 @@ export function restamp(volume: Volume, inode: Inode, key: string, reply: WriteR
   inode.checkedAt = volume.clock.monotonic();
   if (info !== undefined) {
     inode.info = { ...info, etag: reply.etag, lastModified: reply.date, date: reply.date, versionId: reply.versionId };
-    volume.attributes.putWritten(key, inode.info);
+    if (isNews) learnWritten(volume, key, inode.info);
+    else void volume.attributes.putWritten(key, inode.info);
   }
   volume.writeBack?.landed(inode, key, before);
 }

@@ -13,6 +13,7 @@ import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './attribute.js';
 import type { CopiedContent } from './copied-content.js';
 import { Mutex } from './mutex.js';
 import { type Part, partOf } from './name.js';
+import type { Sent } from './sent.js';
 
 export interface InodeAttributes {
   /** Type and permission bits. */
@@ -121,6 +122,8 @@ export class Inode {
   waitsSince: number | undefined;
   /** Uploads in a row that were given up because it was written meanwhile. */
   restless = 0;
+  /** Sent to the store, and the answer is not known. */
+  sent: readonly Sent[] = [];
   /** Its bytes may have been lost with the machine's power: they must not replace anything. */
   isDoubtful = false;
   /** Held while there are handles or staged bytes over it. */

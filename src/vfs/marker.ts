@@ -17,7 +17,7 @@ import type { Inode } from './inode.js';
 import { nameIn, type ShownName } from './name.js';
 import { setNameConfirmed } from './resolve.js';
 import { directoryAttributes } from './versions.js';
-import { prefixOf, type Volume } from './volume.js';
+import { learnWritten, prefixOf, type Volume } from './volume.js';
 
 const nothing = new Uint8Array(0);
 
@@ -44,7 +44,7 @@ export async function writeMarker(volume: Volume, directory: Inode, condition: W
   };
   directory.info = info;
   state.marker = true;
-  volume.attributes.putWritten(key, info);
+  learnWritten(volume, key, info);
 }
 
 /**

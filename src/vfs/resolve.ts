@@ -226,7 +226,7 @@ export function setNameConfirmed(volume: Volume, parent: Inode, name: string, in
 /** The store has an inode under its name: what a listing that began before says does not count. */
 export function confirmName(volume: Volume, inode: Inode): void {
   const overlay = inode.parent?.directory?.overlay;
-  if (overlay === undefined || inode.storedKey !== undefined) return;
+  if (overlay === undefined || inode.storedKey !== undefined || inode.directory?.storedPrefix !== undefined) return;
   const record = overlay.get(inode.name);
   const sequence = record?.present === inode ? record.sequence : overlay.set(inode.name, inode);
   overlay.confirm(inode.name, sequence, volume.clock.monotonic());

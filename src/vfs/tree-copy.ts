@@ -12,6 +12,7 @@ import type { Inode } from './inode.js';
 import { copyLarge } from './inode-copy.js';
 import { restamp } from './inode-upload.js';
 import { keyFits } from './name.js';
+import { moveSent, takeSent } from './sent.js';
 import { FsError } from './to-errno.js';
 import type { Volume } from './volume.js';
 
@@ -80,20 +81,32 @@ async function copyObject(volume: Volume, object: ListedObject, key: string): Pr
   return reply;
 }
 
+/** Keys that were copied from below one prefix to below another. */
+export interface Move {
+  readonly from: string;
+  readonly to: string;
+  /** By new key. */
+  readonly copied: ReadonlyMap<string, Copy>;
+}
+
 /** Inodes below a directory that moved stand for the copies now. */
-export function restampBelow(
-  volume: Volume,
-  directory: Inode,
-  prefix: string,
-  copied: ReadonlyMap<string, Copy>,
-): void {
+export function restampBelow(volume: Volume, directory: Inode, { from, to, copied }: Move): void {
   for (const child of directory.directory?.children.values() ?? []) {
-    const key = prefix + child.keyPart;
-    if (child.directory !== undefined) restampBelow(volume, child, key, copied);
-    const copy = copied.get(key);
+    const below = { from: from + child.keyPart, to: to + child.keyPart, copied };
+    const { directory: state } = child;
+    // Its keys lie elsewhere still, and were perhaps begun to be copied to here.
+    if (state?.storedPrefix !== undefined) {
+      if (state.movingTo?.startsWith(from)) state.movingTo = to + state.movingTo.slice(from.length);
+      continue;
+    }
+    if (state !== undefined) restampBelow(volume, child, below);
+    const copy = copied.get(below.to);
+    if (copy !== undefined) moveSent(child, below.from, below.to);
+    // It was not copied, because it is to go: with what else may stand there.
+    else volume.writeBack?.sentGone(below.from, [], takeSent(child, below.from));
     if (copy === undefined || child.storedKey !== undefined) continue;
-    if (child.version?.etag !== copy.oldEtag && child.directory === undefined) continue;
-    restamp(volume, child, key, copy.reply);
+    if (child.version?.etag !== copy.oldEtag && state === undefined) continue;
+    restamp(volume, child, below.to, copy.reply, false);
     followCopies(child, copy.reply.etag);
   }
 }

@@ -3,7 +3,7 @@
  * from them alone (keys of inodes, ages of answers).
  */
 import { join } from 'node:path';
-import type { AttributeStore } from '../cache/attribute-store.js';
+import type { AttributeStore, KnownObject } from '../cache/attribute-store.js';
 import type { BlockCache, CachedFile } from '../cache/block-cache.js';
 import type { ListingCache } from '../cache/listing-cache.js';
 import type { Clock } from '../clock.js';
@@ -159,6 +159,12 @@ export function holdCached(volume: Volume, inode: Inode, file: CachedFile): void
 export function dropCached(volume: Volume, inode: Inode): void {
   if (inode.cached !== undefined) volume.cache.release(inode.cached);
   inode.cached = undefined;
+}
+
+/** What the store has of a key since this mount wrote it. Part of a change that the caller writes down. */
+export function learnWritten(volume: Volume, key: string, info: KnownObject): void {
+  const committed = volume.attributes.putWritten(key, info);
+  volume.writeBack?.wrote(key, info, committed);
 }
 
 export function stagedPath(volume: Volume, id: string): string {

@@ -57,6 +57,8 @@ export class Journal {
   readonly doubtful: ReadonlySet<number>;
   /** Something of it could not be read when it was opened: entries may be missing. */
   readonly wasDamaged: boolean;
+  /** An earlier daemon wrote it. */
+  readonly wasThere: boolean;
   readonly #logger: JournalLogger;
   readonly #entries = new Map<number, JournalEntry>();
   #liveBytes = 0;
@@ -84,6 +86,7 @@ export class Journal {
         .filter(([id, { sequence }]) => id !== IDENTITY_ID && sequence < inDoubtBefore)
         .map(([id]) => id),
     );
+    this.wasThere = parsed !== undefined;
     this.wasDamaged = parsed !== undefined && (parsed.damages.length > 0 || parsed.isTorn);
     this.#end = parsed?.end ?? 0;
     this.#allocated = size;

@@ -21,14 +21,24 @@ function slow(place: Place, ms: number): void {
   place.server.faults.add({ match: { operation: writing }, action: { kind: 'delay', ms } });
 }
 
-/** No write is done, nor answered, before the end of the test. */
-function hold(t: Test, place: Place, operation = writing): void {
+/** No write is done, nor answered, before what this answers is called; the end of the test calls it. */
+function hold(t: Test, place: Place, operation = writing): () => void {
   let release = () => {};
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
   t.teardown(() => release());
   place.server.faults.add({ match: { operation }, action: { kind: 'call', before: () => released } });
+  return release;
+}
+
+/** Runs a command, and calls `then` when it says something: however slow the machine is, that comes in between. */
+function untilSaid(place: Place, args: readonly string[], words: string, then: () => void) {
+  const { child, result } = place.begin(args);
+  child.stderr?.on('data', (text: string) => {
+    if (text.includes(words)) then();
+  });
+  return result;
 }
 
 function away(place: Place): void {
@@ -233,7 +243,7 @@ t.test('a second signal keeps what a program has written and not closed', { skip
 t.test('after umount(8) the daemon goes on, and a new mount waits for it', { skip }, async (t) => {
   const place = await makePlace(t);
   await place.mount(on);
-  slow(place, 3_000);
+  const release = hold(t, place);
   await write(place, { roses: 'red\n' });
   const began = Date.now();
   await check(`umount ${place.mountpoint}`);
@@ -242,8 +252,7 @@ t.test('after umount(8) the daemon goes on, and a new mount waits for it', { ski
   const status = await statusOf(place);
   t.match(status, { draining: true, dirty: [{ path: '/roses' }] });
   t.match((await place.pailfs(['status'])).stdout, /mnt \(unmounted: what is left is being uploaded\)/);
-  const next = await place.pailfs(['mount', bucket, place.mountpoint, ...on]);
-  t.match(next, {
+  t.match(await untilSaid(place, ['mount', bucket, place.mountpoint, ...on], 'waiting for it', release), {
     code: 0,
     stderr:
       /^pailfs: the daemon of the mount that was on .*mnt \(process \d+\) still uploads \(left: 1 file, 4 B\): waiting for it\n$/,
@@ -276,10 +285,13 @@ t.test('a new mount takes over from a daemon that does not come to an end', { sk
 t.test('pailfs umount waits for a daemon whose mount is gone', { skip }, async (t) => {
   const place = await makePlace(t);
   await place.mount(on);
-  slow(place, 1_500);
+  const release = hold(t, place);
   await write(place, { roses: 'red\n' });
   await check(`umount ${place.mountpoint}`);
-  t.match(await place.pailfs(['umount', place.mountpoint]), { code: 0, stderr: /uploading: 1 file, 4 B left/ });
+  t.match(await untilSaid(place, ['umount', place.mountpoint], 'uploading: ', release), {
+    code: 0,
+    stderr: /uploading: 1 file, 4 B left/,
+  });
   t.same(place.daemons(), []);
   t.equal(await getObject(place, 'roses'), 'red\n');
 });
@@ -288,10 +300,10 @@ t.test('sync: a file, a directory, what fails, and paths that are none', { skip 
   const place = await makePlace(t);
   await place.mount(on);
   const { mountpoint } = place;
-  slow(place, 1_200);
+  const release = hold(t, place);
   await check(`mkdir ${mountpoint}/beds`);
   await write(place, { roses: 'red\n', 'beds/violets': 'blue\n' });
-  const beds = await place.pailfs(['sync', join(mountpoint, 'beds')]);
+  const beds = await untilSaid(place, ['sync', join(mountpoint, 'beds')], 'uploading: ', release);
   t.match(beds, { code: 0, stderr: /^pailfs: uploading: [12] files?, \d+ B left.*\n/ });
   t.equal(await getObject(place, 'beds/violets'), 'blue\n');
   t.match(await runInside(place, join(mountpoint, 'beds'), ['sync', '../roses']), { code: 0 }, 'relative');

@@ -129,6 +129,14 @@ export function apply(before: Tree, operation: Operation): Tree {
   return tree;
 }
 
+function contentAt(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new Error(`${path} cannot be read`, { cause: error });
+  }
+}
+
 /** Reads what is really there; empty where there is nothing. */
 export function readTree(root: string): Tree {
   const tree: Tree = new Map();
@@ -141,7 +149,7 @@ export function readTree(root: string): Tree {
       tree.set(path, { type: 'directory', mode });
       for (const name of readdirSync(real)) visit(path === '.' ? name : `${path}/${name}`);
     } else {
-      const bytes = readFileSync(real);
+      const bytes = contentAt(real);
       if (bytes.length !== stat.size) throw new Error(`${path}: stat says ${stat.size} bytes, read ${bytes.length}`);
       tree.set(path, { type: 'file', bytes, mode, mtime: stat.mtimeMs });
     }

@@ -1,9 +1,12 @@
 /**
  * Storms of renames with write-back, while uploads, copies and removals go on behind them: directories into and out of
- * each other, files over each other, names used again at once. What programs see is compared with a plain map of paths,
- * the store with it at the end. PAILFS_STORM_SEED and PAILFS_STORM_ROUNDS choose others.
+ * each other, files over each other, names used again at once; and the daemon is killed. What programs see is compared
+ * with a plain map of paths, the store with it at the end. PAILFS_STORM_SEED and PAILFS_STORM_ROUNDS choose others;
+ * PAILFS_STORM_TRACE names a file for the operations and requests of one that fails.
  */
+import { writeFileSync } from 'node:fs';
 import t from 'tap';
+import { Lifeline } from './mortal-client.js';
 import { TestVolume } from './volume-fixture.js';
 
 const SEED = Number(process.env.PAILFS_STORM_SEED ?? 1);
@@ -23,13 +26,21 @@ class Storm {
   /** Content of a file; null: a directory. */
   readonly tree = new Map<string, string | null>();
   readonly log: string[] = [];
+  /** Operations and requests. */
+  readonly trace: string[] = [];
   readonly flushes: Promise<unknown>[] = [];
+  lifeline!: Lifeline;
   #count = 0;
 
   constructor(
     readonly volume: TestVolume,
     readonly random: (below: number) => number,
   ) {}
+
+  tell(line: string): void {
+    this.log.push(line);
+    this.trace.push(`# ${line}`);
+  }
 
   pick<T>(from: readonly T[]): T | undefined {
     return from[this.random(from.length)];
@@ -58,7 +69,7 @@ class Storm {
   async makeDirectory(): Promise<void> {
     const path = this.freeName('t', 5);
     if (path === undefined) return;
-    this.log.push(`mkdir ${path}`);
+    this.tell(`mkdir ${path}`);
     await this.volume.mkdir(path);
     this.tree.set(path, null);
     for (let i = 0; i < 3; i++) await this.put(`${path}/c${i}`);
@@ -68,7 +79,7 @@ class Storm {
     const from = this.pick(this.paths(true));
     const to = this.freeName('t', 5);
     if (from === undefined || to === undefined || to.startsWith(`${from}/`)) return;
-    this.log.push(`mv ${from}/ ${to}/`);
+    this.tell(`mv ${from}/ ${to}/`);
     await this.volume.rename(from, to);
     for (const path of [from, ...this.below(from)]) {
       this.tree.set(to + path.slice(from.length), this.tree.get(path) as string | null);
@@ -80,7 +91,7 @@ class Storm {
     const from = this.pick(this.paths(false));
     const to = this.random(2) === 0 ? this.pick(this.paths(false)) : this.freeName('m', 8);
     if (from === undefined || to === undefined || from === to) return;
-    this.log.push(`mv ${from} ${to}`);
+    this.tell(`mv ${from} ${to}`);
     await this.volume.rename(from, to);
     this.tree.set(to, this.tree.get(from) as string);
     this.tree.delete(from);
@@ -89,7 +100,7 @@ class Storm {
   async write(): Promise<void> {
     const path = this.random(2) === 0 ? this.pick(this.paths(false)) : this.freeName('n', 8);
     if (path === undefined) return;
-    this.log.push(`write ${path}`);
+    this.tell(`write ${path}`);
     await this.put(path);
   }
 
@@ -97,17 +108,32 @@ class Storm {
     const directory = this.random(2) === 0 && this.tree.size > 25 ? this.pick(this.paths(true)) : undefined;
     const path = directory ?? this.pick(this.paths(false));
     if (path === undefined) return;
-    this.log.push(`rm -r ${path}`);
+    this.tell(`rm -r ${path}`);
     for (const one of [path, ...this.below(path)].sort().reverse()) {
       await (this.tree.get(one) === null ? this.volume.rmdir(one) : this.volume.unlink(one));
       this.tree.delete(one);
     }
   }
 
+  /** Everything was acknowledged, so everything has to be there. */
+  async kill(): Promise<void> {
+    this.tell('kill');
+    this.lifeline.kill();
+    // What the dead daemon was waiting for never comes.
+    this.flushes.length = 0;
+    await this.mount((overrides) => this.volume.kill(overrides));
+  }
+
+  /** With a client of its own. */
+  async mount(how: (overrides: { client: Lifeline['client']; writeBack: true }) => Promise<void>): Promise<void> {
+    this.lifeline = new Lifeline(this.volume.client, this.random, this.trace);
+    await how({ client: this.lifeline.client, writeBack: true });
+  }
+
   async restart(): Promise<void> {
-    this.log.push('restart');
+    this.tell('restart');
     await Promise.all(this.flushes.splice(0));
-    await this.volume.remount(this.random(2) === 0, { writeBack: true });
+    await this.mount((overrides) => this.volume.remount(this.random(2) === 0, overrides));
   }
 
   async step(): Promise<void> {
@@ -118,11 +144,12 @@ class Storm {
     else if (roll < 70) await this.write();
     else if (roll < 80) await this.remove();
     else if (roll < 91) {
-      this.log.push('begin to bring over');
+      this.tell('begin to bring over');
       this.flushes.push(this.volume.fs.flushAll());
     } else if (roll < 95) this.volume.clock.advance(this.pick([500, 3_000, 70_000]) ?? 0);
-    else if (roll < 98) await new Promise((resolve) => setTimeout(resolve, this.random(20)));
-    else await this.restart();
+    else if (roll < 96) await new Promise((resolve) => setTimeout(resolve, this.random(20)));
+    else if (roll < 97) await this.restart();
+    else await this.kill();
   }
 
   async compareTree(directory = ''): Promise<void> {
@@ -154,10 +181,9 @@ class Storm {
 }
 
 async function round(seed: number): Promise<void> {
-  const volume = await TestVolume.open({ writeBack: true });
+  const volume = new TestVolume();
   const storm = new Storm(volume, randomOf(seed));
-  // What goes on behind takes its time.
-  volume.client.add({ action: { kind: 'delay', until: 1 } });
+  await storm.mount((overrides) => volume.mount(overrides));
   try {
     for (let i = 0; i < STEPS; i++) {
       await storm.step();
@@ -168,6 +194,8 @@ async function round(seed: number): Promise<void> {
     await storm.compareTree();
     storm.compareStore();
   } catch (error) {
+    if (process.env.PAILFS_STORM_TRACE !== undefined)
+      writeFileSync(process.env.PAILFS_STORM_TRACE, storm.trace.join('\n'));
     throw new Error(`PAILFS_STORM_SEED=${seed} PAILFS_STORM_ROUNDS=1\n${storm.log.join('\n')}`, { cause: error });
   } finally {
     await Promise.all(storm.flushes);

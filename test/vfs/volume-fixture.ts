@@ -1,5 +1,5 @@
 /** A filesystem over the in-memory client, without a kernel: calls by path, errors as exceptions, a clock of its own. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../src/clock.js';
@@ -59,6 +59,10 @@ export class TestVolume {
   /** After ESTALE the kernel looks the name up twice, and lets go of what the first look-up found. */
   looksTwice = false;
   #runs = 0;
+  #kills = 0;
+  #state = join(this.directory, 'state');
+  /** Ends of daemons that were killed. */
+  readonly #dead: Promise<void>[] = [];
 
   static async open(overrides: Partial<FilesystemOptions> = {}): Promise<TestVolume> {
     const volume = new TestVolume();
@@ -91,7 +95,7 @@ export class TestVolume {
       writeBack: writesBack,
       fsync: 's3',
       // What waits for its upload is nowhere else.
-      stateDirectory: join(this.directory, writesBack ? 'state' : `state${this.#runs}`),
+      stateDirectory: writesBack ? this.#state : join(this.directory, `state${this.#runs}`),
       cacheDirectory: join(this.directory, `cache${this.#runs}`),
       cacheBytes: 1024 * MiB,
       ...overrides,
@@ -105,8 +109,22 @@ export class TestVolume {
     await this.mount(overrides);
   }
 
+  /**
+   * kill -9 and a new mount, with a new cache: what this machine's state is at this moment goes on in another daemon. The
+   * client of the old one must not reach the store any more (mortal-client.ts).
+   */
+  async kill(overrides: Partial<FilesystemOptions> = {}): Promise<void> {
+    const state = join(this.directory, `state-${++this.#kills}`);
+    cpSync(this.#state, state, { recursive: true });
+    this.#dead.push(this.fs.close().catch(() => undefined));
+    this.#runs++;
+    this.#state = state;
+    await this.mount(overrides);
+  }
+
   async close(): Promise<void> {
     await this.fs.close();
+    await Promise.all(this.#dead);
     rmSync(this.directory, { recursive: true, force: true });
   }
 

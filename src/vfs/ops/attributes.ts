@@ -3,7 +3,7 @@
  * they go along with its upload, of any other they are written by a copy inside the store before the call answers.
  */
 import { isComplete } from '../../cache/attribute-store.js';
-import { sameTime, type Timespec, timespecFromMs } from '../../clock.js';
+import { laterThan, sameTime, type Timespec, timespecFromMs } from '../../clock.js';
 import { MAX_OBJECT_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { AttributeChange, AttrReply, RequestContext } from '../../fuse/operations.js';
@@ -84,7 +84,7 @@ function changed(volume: Volume, old: Inode['attributes'], change: AttributeChan
     gid: change.gid ?? old.gid,
     atime: time(change.atime, old.atime),
     mtime: time(change.mtime, old.mtime),
-    ctime: now,
+    ctime: laterThan(old.ctime, now),
   };
 }
 

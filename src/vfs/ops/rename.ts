@@ -232,7 +232,7 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
     if (copied.size === 0) await writeMarker(volume, inode);
     await deleteFolderMarker(volume, from, inode, text);
     if (inode.directory !== undefined) inode.directory.folderMarker = false;
-    restampBelow(volume, inode, newPrefix, copied);
+    restampBelow(volume, inode, { from: oldPrefix, to: newPrefix, copied });
     setNameConfirmed(volume, to, name, inode);
     await deleteAll(
       volume,

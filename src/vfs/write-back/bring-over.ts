@@ -49,7 +49,6 @@ function isWaiting(inode: Inode): boolean {
 async function bringFile(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
   if (inode.orphanKey !== undefined) return;
   const removal = writeBack.removalAt(homeKeyOf(volume, inode));
-  if (removal?.sent !== undefined) await writeBack.removals.learn(removal);
   const replaced = removal?.orphan;
   if (replaced !== undefined && replaced.handles > 0) await keepContent(volume, replaced);
   await commitLocked(volume, inode);
@@ -76,7 +75,11 @@ async function bringMarker(volume: Volume, writeBack: WriteBack, inode: Inode): 
   const { directory } = inode;
   if (directory === undefined || inode.orphanKey !== undefined) return;
   const key = homeKeyOf(volume, inode);
-  await writeBack.places.claiming(key, () => writeClaimedMarker(volume, inode, directory, key));
+  await writeBack.places.claiming(key, () => {
+    writeBack.markStored(inode);
+    writeBack.done();
+    return writeClaimedMarker(volume, inode, directory, key);
+  });
 }
 
 async function writeClaimedMarker(volume: Volume, inode: Inode, directory: DirectoryState, key: string): Promise<void> {
@@ -89,8 +92,6 @@ async function writeClaimedMarker(volume: Volume, inode: Inode, directory: Direc
     if (!isS3Error(error, 'PreconditionFailed')) throw error;
     directory.marker = true;
   }
-  directory.isStored = true;
-  volume.writeBack?.markStored(inode);
   volume.writeBack?.forgetRemoval(key);
   if (inode.orphanKey !== undefined) {
     volume.writeBack?.bury(key, undefined, [], { directory: inode });

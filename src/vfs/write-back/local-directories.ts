@@ -6,6 +6,7 @@ import { confirmName, revealObject, setName, shadowsObject, startListing } from 
 import { FsError } from '../to-errno.js';
 import { homeKeyOf, keyOf, keyOfNew, prefixOf, type Volume } from '../volume.js';
 import { moveName } from './local-names.js';
+import { takeBackCopies } from './move-directory.js';
 import type { WriteBack } from './write-back.js';
 
 /** Makes a directory; its marker follows. */
@@ -51,7 +52,7 @@ export async function isEmptyHere(volume: Volume, inode: Inode): Promise<boolean
 export async function rmdirHere(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<number> {
   await writeBack.room();
   if (!(await isEmptyHere(volume, inode))) return -errno.ENOTEMPTY;
-  while (writeBack.places.moving === inode) await writeBack.places.moved();
+  await untilWhole(volume, writeBack, inode);
   const { parent } = inode;
   if (parent === undefined) return -errno.ENOENT;
   const key = keyOf(volume, inode);
@@ -120,6 +121,7 @@ export async function renameDirectoryHere(
   for (let at: Inode | undefined = to; at !== undefined; at = at.parent) if (at === inode) return -errno.EINVAL;
   await writeBack.room();
   if (target !== undefined && !(await isEmptyHere(volume, target))) return -errno.ENOTEMPTY;
+  if (target !== undefined) await untilWhole(volume, writeBack, target);
   await untilFree(volume, writeBack, inode, to, name);
   const { parent: from, name: oldName, directory } = inode;
   if (from === undefined || directory === undefined) return -errno.ENOENT;
@@ -159,6 +161,18 @@ export async function renameDirectoryHere(
   return 0;
 }
 
+/** No key of it lies where it is only being copied to. */
+function isWhole({ places }: WriteBack, inode: Inode): boolean {
+  return places.moving !== inode && inode.directory?.movingTo === undefined;
+}
+
+async function untilWhole(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
+  while (!isWhole(writeBack, inode)) {
+    if (writeBack.places.moving === inode) await writeBack.places.moved();
+    else await takeBackCopies(volume, writeBack, inode);
+  }
+}
+
 /** Keys of another directory may still lie where this one goes, or its own may be on their way. */
 async function untilFree(volume: Volume, writeBack: WriteBack, inode: Inode, to: Inode, name: string): Promise<void> {
   for (;;) {
@@ -168,7 +182,7 @@ async function untilFree(volume: Volume, writeBack: WriteBack, inode: Inode, to:
       above ??
       writeBack.places.redirectAbove(to) ??
       writeBack.places.redirectOver(keyOfNew(volume, to, name, true), inode);
-    if (writeBack.places.moving === inode) await writeBack.places.moved();
+    if (!isWhole(writeBack, inode)) await untilWhole(volume, writeBack, inode);
     else if (other !== undefined) await writeBack.queue.urge(other);
     else return;
   }

@@ -3,12 +3,11 @@
  * it answers, and visible at once; the store follows.
  */
 import { errno } from '../../errno.js';
-import { formatSeconds } from '../attribute.js';
 import type { Inode, LeftName } from '../inode.js';
 import { confirmName, setName } from '../resolve.js';
+import { takeSent } from '../sent.js';
 import { FsError } from '../to-errno.js';
 import { homeKeyOf, keyOf, keyOfName, type Volume } from '../volume.js';
-import type { Removal } from './removals.js';
 import type { WriteBack } from './write-back.js';
 
 /** Takes the name of a file away. What the store has of it goes later. */
@@ -34,15 +33,13 @@ export function takeNameAway(volume: Volume, writeBack: WriteBack, inode: Inode)
   inode.leftNames = [];
   writeBack.places.arrived(inode);
   // An upload that is under way finds that it has no name any more; if the daemon is gone by then, the next one has to look.
-  const sent = writeBack.places.isClaimed(home) ? sentOf(inode) : undefined;
+  const sent = takeSent(inode, home);
   const isThere = version !== undefined && home === key;
   if (version !== undefined) {
     const names = isThere ? [here, ...leftNames] : leftNames;
-    writeBack.bury(key, version, names, { orphan: inode, sent: isThere ? sent : undefined });
+    writeBack.bury(key, version, names, { orphan: inode, sent: isThere ? sent : takeSent(inode, key) });
   }
-  if (!isThere && sent !== undefined && writeBack.removalAt(home) === undefined)
-    writeBack.bury(home, undefined, [here], { sent });
-  else if (!isThere) writeBack.nameGone(home, [here]);
+  if (!isThere) writeBack.sentGone(home, [here], sent);
   if (version === undefined) writeBack.confirmNames(leftNames);
   writeBack.forget(inode);
   inode.dirty = false;
@@ -50,12 +47,6 @@ export function takeNameAway(volume: Volume, writeBack: WriteBack, inode: Inode)
   volume.attributes.remove(key);
   volume.inodes.detach(inode, key);
   volume.inodes.removed(inode, home);
-}
-
-/** By what an object is known to be the upload of a file that is under way. */
-function sentOf({ staged, attributes }: Inode): Removal['sent'] {
-  if (staged === undefined) return undefined;
-  return { size: staged.size, mtime: formatSeconds(attributes.mtime), ctime: formatSeconds(attributes.ctime) };
 }
 
 /** The bytes of a file without a name are for its handles only. */
@@ -100,11 +91,17 @@ export function moveName(volume: Volume, writeBack: WriteBack, inode: Inode, to:
   const home = homeKeyOf(volume, inode);
   const isStored = inode.directory === undefined ? inode.version !== undefined : inode.directory.isStored;
   writeBack.places.arrived(inode);
-  if (inode.directory === undefined && inode.version !== undefined && key !== home) inode.storedKey = key;
+  if (inode.directory === undefined && inode.version !== undefined && !isAtHome(writeBack, key, home))
+    inode.storedKey = key;
   // Back where its object lies: nothing was renamed, as far as the store is concerned.
   if (key === home) inode.leftNames = inode.leftNames.filter((one) => one.directory !== to || one.name !== name);
   if (isStored && oldHome === key) inode.leftNames.push(left);
-  else writeBack.nameGone(oldHome, [left]);
+  else writeBack.sentGone(oldHome, [left], takeSent(inode, oldHome));
+}
+
+/** Where an object is, it stays: not among keys that are still those of a directory that was renamed. */
+function isAtHome({ places }: WriteBack, key: string, home: string): boolean {
+  return key === home && places.redirectOver(key) === undefined;
 }
 
 /** Notes a renamed file, unless it is back where it was and has nothing for the store. */
@@ -134,7 +131,9 @@ export function exchangeHere(volume: Volume, writeBack: WriteBack, a: Inode, b: 
   setName(volume, parentB, nameB, a);
   for (const [i, inode] of [a, b].entries()) {
     writeBack.places.arrived(inode);
-    if (inode.version !== undefined && keys[i] !== homes[1 - i]) inode.storedKey = keys[i];
+    if (inode.version !== undefined && !isAtHome(writeBack, keys[i], homes[1 - i])) inode.storedKey = keys[i];
+    if (inode.version === undefined || keys[i] !== homes[i])
+      writeBack.sentGone(homes[i], [], takeSent(inode, homes[i]));
     finishMove(volume, writeBack, inode);
   }
   return 0;

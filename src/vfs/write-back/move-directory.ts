@@ -7,16 +7,15 @@
  * key goes before its copy is confirmed. What was renamed or removed below meanwhile keeps its old key until the switch,
  * which then takes its copy back.
  */
+import { LIST_PAGE_KEYS } from '../../constants.js';
 import { crashPoint } from '../../crash-point.js';
+import type { ListedObject } from '../../s3/object-client.js';
 import type { Inode } from '../inode.js';
 import { confirmName } from '../resolve.js';
-import { type Copy, copyBelow, restampBelow } from '../tree-copy.js';
+import { copyBelow, type Move, restampBelow } from '../tree-copy.js';
 import { changing, frozen } from '../tree-lock.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import type { WriteBack } from './write-back.js';
-
-/** MD5 of nothing. */
-const EMPTY_ETAG = 'd41d8cd98f00b204e9800998ecf8427e';
 
 export async function moveDirectory(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
   const { parent } = inode;
@@ -41,6 +40,7 @@ async function moveKeys(volume: Volume, writeBack: WriteBack, inode: Inode): Pro
   await writeBack.places.unclaimedBelow(to);
   const wasBegun = directory.movingTo === to;
   directory.movingTo = to;
+  writeBack.markStored(inode.parent);
   writeBack.note(inode);
   const copied = await copyBelow(
     volume,
@@ -51,36 +51,62 @@ async function moveKeys(volume: Volume, writeBack: WriteBack, inode: Inode): Pro
       writeBack.places.movedFrom(key) !== undefined ||
       writeBack.places.movedOut(inode, key) !== undefined,
   );
+  // What was removed or renamed below since an earlier daemon had begun to copy has a copy that nothing speaks of.
+  const stray = wasBegun ? await copiesOf(volume, { from, to }, (key) => isGoneFrom(writeBack, key)) : [];
+  // A kill behind the switch finds what is known of the copies.
+  await volume.attributes.committed();
   crashPoint('directory-copied');
   if (inode.orphanKey === undefined && homeKeyOf(volume, inode) === to && inode.directory?.storedPrefix === from) {
-    if (wasBegun) takeBack(writeBack, { from, to, copied });
+    for (const copy of stray) if (!copied.has(copy.key)) writeBack.bury(copy.key, copy, []);
     switchOver(volume, writeBack, inode, { from, to, copied });
     return;
   }
   // It was renamed again, or removed: what was copied goes, and the old keys are still where they were.
   for (const [key, { reply }] of copied) writeBack.bury(key, { etag: reply.etag, lastModified: reply.date }, []);
+  directory.movingTo = undefined;
   writeBack.done();
 }
 
-interface Move {
-  readonly from: string;
-  readonly to: string;
-  readonly copied: ReadonlyMap<string, Copy>;
+const isGoneFrom = ({ removals, places }: WriteBack, key: string): boolean =>
+  removals.at(key) !== undefined || places.movedFrom(key) !== undefined;
+
+/** The objects below a prefix that are copies of what lies below another and is chosen. */
+async function copiesOf(
+  { client }: Volume,
+  { from, to }: { readonly from: string; readonly to: string },
+  isChosen: (source: string) => boolean,
+): Promise<ListedObject[]> {
+  const copies: ListedObject[] = [];
+  let token: string | undefined;
+  do {
+    const page = await client.list({ prefix: to, token, maxKeys: LIST_PAGE_KEYS });
+    copies.push(...page.objects.filter(({ key }) => isChosen(from + key.slice(to.length))));
+    token = page.nextToken;
+  } while (token !== undefined);
+  return copies;
 }
 
 /**
- * An earlier daemon had begun to copy: what was removed or renamed below since has a copy that nothing speaks of. Copies
- * have the ETag of their source, but for uploads in parts; markers are empty.
+ * Before a directory loses its name while its keys are half copied to there (a daemon was killed, or a copy failed): what
+ * was copied goes. Whoever calls this looks again afterwards whether there is anything left of it.
  */
-function takeBack(writeBack: WriteBack, { from, to, copied }: Move): void {
-  const bury = (key: string, etag: string | undefined): void => {
-    const copy = to + key.slice(from.length);
-    if (!copied.has(copy) && etag !== undefined && writeBack.removalAt(copy) === undefined)
-      writeBack.bury(copy, { etag, lastModified: 0 }, []);
-  };
-  for (const { key, etag, isMarker } of [...writeBack.removals.values()])
-    if (key.startsWith(from)) bury(key, isMarker ? EMPTY_ETAG : etag);
-  for (const [key, inode] of writeBack.places.movedFromBelow(from)) bury(key, inode.version?.etag);
+export async function takeBackCopies(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
+  const { directory } = inode;
+  const { storedPrefix: from, movingTo: to } = directory ?? {};
+  if (directory === undefined || to === undefined) return;
+  const sources = new Map<string, ListedObject>();
+  if (from !== undefined)
+    for (const source of await copiesOf(volume, { from, to: from }, () => true)) sources.set(source.key, source);
+  const copies = await copiesOf(volume, { from: from ?? to, to }, (key) => sources.has(key));
+  if (writeBack.places.moving === inode || directory.movingTo !== to || directory.storedPrefix !== from) return;
+  for (const copy of copies) {
+    const source = sources.get((from ?? to) + copy.key.slice(to.length));
+    // A copy has the ETag of its source, but for what was uploaded in parts.
+    const isCopy = source?.size === copy.size && (source.etag === copy.etag || source.etag.includes('-'));
+    if (isCopy) writeBack.bury(copy.key, copy, []);
+  }
+  directory.movingTo = undefined;
+  writeBack.note(inode);
 }
 
 /** From here on the keys are the new ones. Nothing waits in between. */
@@ -94,13 +120,12 @@ function switchOver(volume: Volume, writeBack: WriteBack, inode: Inode, { from, 
     directory.marker = false;
     directory.needsMarker ||= copied.size === 0;
   }
-  restampBelow(volume, inode, to, copied);
+  restampBelow(volume, inode, { from, to, copied });
   for (const [key, copy] of copied) {
     const { oldKey, oldEtag, reply } = copy;
     const was = writeBack.removalAt(key);
     if (was !== undefined) writeBack.forgetRemoval(key);
-    const isGone = writeBack.removalAt(oldKey) !== undefined || writeBack.places.movedFrom(oldKey) !== undefined;
-    if (isGone) writeBack.bury(key, { etag: reply.etag, lastModified: reply.date }, []);
+    if (isGoneFrom(writeBack, oldKey)) writeBack.bury(key, { etag: reply.etag, lastModified: reply.date }, []);
     else if (oldKey !== from) writeBack.bury(oldKey, { etag: oldEtag, lastModified: 0 }, []);
   }
   writeBack.bury(from, undefined, leftNames);
@@ -109,6 +134,7 @@ function switchOver(volume: Volume, writeBack: WriteBack, inode: Inode, { from, 
   confirmName(volume, inode);
   inode.dirty = directory.needsMarker;
   writeBack.places.arrived(inode);
+  writeBack.noteBelow(inode);
   writeBack.settle(inode);
   crashPoint('directory-moved');
 }

@@ -109,7 +109,7 @@ export class Places {
   }
 
   /** Whether a prefix is where keys of a renamed directory still lie. */
-  redirectOver(prefix: string, but: Inode): Inode | undefined {
+  redirectOver(prefix: string, but?: Inode): Inode | undefined {
     for (const inode of this.#redirected) {
       const stored = inode.directory?.storedPrefix ?? '';
       if (inode === but) continue;

@@ -2,10 +2,11 @@
  * What the journal keeps of each thing that waits for the store, and back: enough to go on after the death of the daemon.
  * Names are paths from the root of the mount; who renames a directory notes anew what lies below it.
  */
-import type { ListedVersion } from '../../cache/attribute-store.js';
+import type { KnownObject, ListedVersion } from '../../cache/attribute-store.js';
 import type { Timespec } from '../../clock.js';
 import type { SavedLayout } from '../../writeback/layout.js';
 import type { Inode, InodeAttributes } from '../inode.js';
+import type { Sent } from '../sent.js';
 
 type SavedTime = readonly [sec: number, nsec: number];
 
@@ -36,6 +37,8 @@ export interface FileRecord {
   readonly staged?: { readonly file: string; readonly layout: SavedLayout; readonly inline?: string };
   /** Target of a symbolic link (base64). */
   readonly target?: string;
+  /** What of it may stand in the store. */
+  readonly sent?: readonly Sent[];
 }
 
 export interface DirectoryRecord {
@@ -59,8 +62,8 @@ export interface RemovalRecord {
   /** Of the version that was removed; absent: whatever stands there. */
   readonly etag?: string;
   readonly lastModified?: number;
-  /** An upload of it was under way: by what it is known. */
-  readonly sent?: { readonly size: number; readonly mtime: string; readonly ctime: string };
+  /** Uploads of it that were under way: by what they are known. */
+  readonly sent?: readonly Sent[];
   /** Names that it may still have in a listing. */
   readonly left: ReadonlyArray<readonly string[]>;
   /** The marker of a directory: it goes after what lay in it. */
@@ -77,6 +80,13 @@ export interface UploadRecord {
   readonly at: number;
 }
 
+/** What this mount wrote, until the index of the cache has it. */
+export interface WrittenRecord {
+  readonly kind: 'written';
+  readonly key: string;
+  readonly info: KnownObject;
+}
+
 /** Up to which frame staged files are known to be on the disk, whatever happens to the machine. */
 export interface SafeRecord {
   readonly kind: 'safe';
@@ -84,7 +94,7 @@ export interface SafeRecord {
   readonly sequence: number;
 }
 
-export type PendingRecord = FileRecord | DirectoryRecord | RemovalRecord | UploadRecord | SafeRecord;
+export type PendingRecord = FileRecord | DirectoryRecord | RemovalRecord | UploadRecord | WrittenRecord | SafeRecord;
 
 const time = ({ sec, nsec }: Timespec): SavedTime => [sec, nsec];
 const timespec = ([sec, nsec]: SavedTime): Timespec => ({ sec, nsec });
@@ -176,6 +186,7 @@ export function recordOf(inode: Inode): FileRecord | DirectoryRecord | undefined
       layout === undefined
         ? undefined
         : { file: inode.staged!.id, layout, inline: inode.staged!.inline?.toString('base64') },
+    sent: inode.sent.length === 0 ? undefined : inode.sent,
     target: inode.linkTarget === undefined ? undefined : Buffer.from(inode.linkTarget).toString('base64'),
   };
 }

@@ -21,8 +21,10 @@ import {
   type FileRecord,
   loadAttributes,
   type PendingRecord,
+  pathOf,
   type RemovalRecord,
   type UploadRecord,
+  type WrittenRecord,
 } from './record.js';
 import { SAFE_ID } from './state-sync.js';
 import type { WriteBack } from './write-back.js';
@@ -42,18 +44,22 @@ interface Everything {
   readonly directories: Found<DirectoryRecord>[];
   readonly removals: Found<RemovalRecord>[];
   readonly uploads: Found<UploadRecord>[];
+  readonly written: Found<WrittenRecord>[];
 }
 
 export async function recover(volume: Volume, writeBack: WriteBack): Promise<void> {
   const { journal } = writeBack;
   const doubtful = [...journal.entries()].filter(([id]) => journal.doubtful.has(id));
   for (const [id, { value }] of doubtful) setAside(volume, writeBack, id, value as PendingRecord);
-  const { files, directories, removals, uploads } = sort(writeBack);
+  const everything = sort(writeBack);
+  const { files, directories, removals, uploads, written } = everything;
+  recoverWritten(volume, writeBack, written);
   const safe = [...files, ...removals].every(({ isSafe }) => isSafe);
   for (const found of removals) await recoverRemoval(volume, writeBack, found);
   for (const found of [...directories].sort((a, b) => a.record.path.length - b.record.path.length))
     recoverDirectory(volume, writeBack, found);
   for (const found of files) recoverFile(volume, writeBack, found);
+  recoverLeftNames(volume, writeBack, everything);
   dropUnclosed(volume, files, journal.wasDamaged);
   for (const { id, record } of uploads) await abortLeft(volume, writeBack, id, record);
   writeBack.done();
@@ -67,7 +73,7 @@ export async function recover(volume: Volume, writeBack: WriteBack): Promise<voi
 }
 
 function sort(writeBack: WriteBack): Everything {
-  const all: Everything = { files: [], directories: [], removals: [], uploads: [] };
+  const all: Everything = { files: [], directories: [], removals: [], uploads: [], written: [] };
   const { journal } = writeBack;
   const entries = [...journal.entries()];
   const marker = entries.find(([id]) => id === SAFE_ID)?.[1].value as { boot: string; sequence: number } | undefined;
@@ -80,6 +86,7 @@ function sort(writeBack: WriteBack): Everything {
     else if (record.kind === 'directory') all.directories.push({ ...found, record });
     else if (record.kind === 'removal') all.removals.push({ ...found, record });
     else if (record.kind === 'upload') all.uploads.push({ ...found, record });
+    else if (record.kind === 'written') all.written.push({ ...found, record });
   }
   return all;
 }
@@ -97,32 +104,55 @@ function directoryAt(volume: Volume, path: readonly string[]): Inode {
   return at;
 }
 
+/** The same, unless it was removed: then its marker is to go, and it was not made anew. */
+function livingDirectoryAt(volume: Volume, writeBack: WriteBack, path: readonly string[]): Inode | undefined {
+  let at = volume.inodes.root;
+  for (const name of path) {
+    const known = at.directory?.children.get(name);
+    if (known === undefined && writeBack.removalAt(keyOfName(volume, at, name, true)) !== undefined) return undefined;
+    if (known !== undefined && known.directory === undefined) return undefined;
+    at = known ?? directoryAt(volume, [...(pathOf(at) ?? []), name]);
+  }
+  return at;
+}
+
 /**
- * The directories that something left. Nothing has to be hidden in them: what is gone is known by its key (gone.ts), and
- * the name may have been given anew since.
+ * The names that something left, when all that has one is there. Nothing has to be hidden in their directories: what is
+ * gone is known by its key (gone.ts), and the name may have been given anew since.
  */
-function leftNamesOf(volume: Volume, paths: RemovalRecord['left'] = []): LeftName[] {
-  return paths.map((path) => ({
-    directory: directoryAt(volume, path.slice(0, -1)),
-    name: path[path.length - 1],
-    sequence: NO_SEQUENCE,
-  }));
+function recoverLeftNames(volume: Volume, writeBack: WriteBack, { files, directories, removals }: Everything): void {
+  const namesOf = (paths: RemovalRecord['left'] = []): LeftName[] => {
+    const names: LeftName[] = [];
+    for (const path of paths) {
+      const directory = livingDirectoryAt(volume, writeBack, path.slice(0, -1));
+      if (directory !== undefined) names.push({ directory, name: path[path.length - 1], sequence: NO_SEQUENCE });
+    }
+    return names;
+  };
+  const byId = new Map([...writeBack.queue.items()].map((inode) => [inode.journalId, inode]));
+  for (const { id, record } of [...files, ...directories]) {
+    const inode = byId.get(id);
+    if (inode !== undefined) inode.leftNames = namesOf(record.left);
+  }
+  for (const { id, record } of removals) {
+    const removal = writeBack.removalAt(record.key);
+    if (removal?.id === id) removal.names = namesOf(record.left);
+  }
 }
 
 async function recoverRemoval(volume: Volume, writeBack: WriteBack, found: Found<RemovalRecord>): Promise<void> {
-  const { key, etag, lastModified, sent, left, isMarker } = found.record;
+  const { key, etag, lastModified, sent, isMarker } = found.record;
   if (!found.isSafe && etag !== undefined && (await wasWrittenSince(volume, key, etag, lastModified ?? 0))) {
     writeBack.alsoAppend([found.id, undefined]);
     return;
   }
-  const names = leftNamesOf(volume, left);
   writeBack.removals.add({
     id: found.id,
     key,
     etag,
     lastModified,
-    sent,
-    names,
+    sent: sent ?? [],
+    names: [],
     orphan: undefined,
     directory: undefined,
     isMarker: isMarker ?? false,
@@ -139,6 +169,13 @@ async function wasWrittenSince(volume: Volume, key: string, etag: string, lastMo
   );
 }
 
+/** What the index of the cache may have missed when the daemon died; with it, the index lacks nothing. */
+function recoverWritten(volume: Volume, writeBack: WriteBack, written: Found<WrittenRecord>[]): void {
+  for (const { id, record } of written.sort((a, b) => a.id - b.id))
+    writeBack.written.takeUp(id, volume.attributes.putWritten(record.key, record.info));
+  if (writeBack.journal.wasThere && !writeBack.journal.wasDamaged) volume.attributes.trustLast();
+}
+
 function recoverDirectory(volume: Volume, writeBack: WriteBack, { id, record }: Found<DirectoryRecord>): void {
   const name = record.path[record.path.length - 1];
   const parent = directoryAt(volume, parentPath(record));
@@ -150,9 +187,9 @@ function recoverDirectory(volume: Volume, writeBack: WriteBack, { id, record }: 
   directory.needsMarker = record.needsMarker ?? false;
   directory.storedPrefix = record.storedPrefix;
   directory.movingTo = record.movingTo;
+  directory.isStored = !record.isNew;
   if (record.isNew) directory.marker = false;
   inode.dirty = true;
-  inode.leftNames = leftNamesOf(volume, record.left);
   parent.directory?.overlay.set(name, inode);
   writeBack.takeUp(inode, id);
 }
@@ -186,7 +223,7 @@ function recoverFile(volume: Volume, writeBack: WriteBack, found: Found<FileReco
   inode.attributesChanged = record.attributesChanged ?? false;
   inode.linkTarget = record.target === undefined ? undefined : Buffer.from(record.target, 'base64');
   inode.dirty = true;
-  inode.leftNames = leftNamesOf(volume, record.left);
+  inode.sent = record.sent ?? [];
   const replaces = record.version !== undefined || writeBack.removalAt(key) !== undefined;
   inode.isDoubtful = !isSafe && staged !== undefined && replaces;
   if (inode.isDoubtful)

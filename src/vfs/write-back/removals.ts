@@ -11,6 +11,7 @@ import { isS3Error } from '../../s3/s3-error.js';
 import { headIfPresent } from '../find-key.js';
 import type { Inode, LeftName } from '../inode.js';
 import { keepDirectory } from '../marker.js';
+import { isSent, type Sent } from '../sent.js';
 import { toErrno } from '../to-errno.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import { leftPaths, pathOf, type RemovalRecord } from './record.js';
@@ -22,8 +23,8 @@ export interface Removal {
   /** Of the version that was removed; undefined: whatever stands there. */
   etag: string | undefined;
   readonly lastModified: number | undefined;
-  /** An upload of the file was under way when it was removed: what stands there may be that. */
-  sent: { readonly size: number; readonly mtime: string; readonly ctime: string } | undefined;
+  /** Uploads of the file were under way when it was removed: what stands there may be one of them. */
+  sent: readonly Sent[];
   /** Names that a listing may still show. */
   names: LeftName[];
   /** The file, as long as handles of it may need the object. */
@@ -100,7 +101,8 @@ export class Removals {
 
   recordOf({ key, etag, lastModified, sent, names, isMarker }: Removal): RemovalRecord {
     const left = leftPaths({ leftNames: names });
-    return { kind: 'removal', key, etag, lastModified, sent, left, isMarker: isMarker || undefined };
+    const maySent = sent.length === 0 ? undefined : sent;
+    return { kind: 'removal', key, etag, lastModified, sent: maySent, left, isMarker: isMarker || undefined };
   }
 
   /** It is not to be deleted any more, or is gone. Answers the change of the journal. */
@@ -176,8 +178,8 @@ export class Removals {
       const failures = new Map<string, unknown>();
       const targets: Array<{ key: string; ifMatch: string | undefined }> = [];
       for (const removal of batch) {
-        const etag = removal.sent === undefined ? removal.etag : await this.#etagOfSent(removal, removal.sent);
-        if (etag !== undefined || removal.sent === undefined) targets.push({ key: removal.key, ifMatch: etag });
+        const etag = removal.sent.length === 0 ? removal.etag : await this.#etagOfSent(removal);
+        if (etag !== undefined || removal.sent.length === 0) targets.push({ key: removal.key, ifMatch: etag });
       }
       for (const { key, error } of await this.#volume.client.deleteMany(targets)) failures.set(key, error);
       crashPoint('old-key-deleted');
@@ -190,19 +192,24 @@ export class Removals {
   }
 
   /** What stands there is the version that was removed, or the upload that was under way then; or somebody else's. */
-  async #etagOfSent({ key, etag }: Removal, sent: NonNullable<Removal['sent']>): Promise<string | undefined> {
+  async #etagOfSent({ key, etag, sent }: Removal): Promise<string | undefined> {
     const now = await headIfPresent(this.#volume, key);
     if (now === undefined) return undefined;
-    const { mtime, ctime } = now.metadata;
-    const isSent = now.size === sent.size && mtime === sent.mtime && ctime === sent.ctime;
-    return isSent || now.etag === etag ? now.etag : undefined;
+    return now.etag === etag || sent.some((one) => isSent(now, one)) ? now.etag : undefined;
   }
 
-  /** Before something else is written in its place: which version that replaces. */
-  async learn(removal: Removal): Promise<void> {
-    if (removal.sent === undefined) return;
-    removal.etag = await this.#etagOfSent(removal, removal.sent);
-    removal.sent = undefined;
+  /**
+   * Before something else is written in its place, and when nothing is on its way there any more: which version that
+   * replaces.
+   */
+  async learn(key: string): Promise<void> {
+    const removal = this.#byKey.get(key);
+    if (removal === undefined || removal.sent.length === 0) return;
+    const etag = await this.#etagOfSent(removal);
+    if (this.#byKey.get(key) !== removal) return;
+    if (etag === undefined) this.#volume.writeBack?.forgetRemoval(key);
+    removal.etag = etag;
+    removal.sent = [];
   }
 
   /** Directories whose last entries go must stay. */

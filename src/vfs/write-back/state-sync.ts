@@ -15,15 +15,18 @@ export const SAFE_ID = 1;
 export class StateSync {
   readonly #journal: Journal;
   readonly #logger: Logger;
+  readonly #beforeSync: () => void;
   readonly #files = new Set<string>();
   readonly #timer: NodeJS.Timeout;
   /** Sequence of the journal that is on the disk; none of this run's yet. */
   #syncedAt = -1;
   #running: Promise<void> | undefined;
 
-  constructor(journal: Journal, intervalMs: number, logger: Logger) {
+  /** @param beforeSync notes what the journal is to have with it */
+  constructor(journal: Journal, intervalMs: number, logger: Logger, beforeSync: () => void) {
     this.#journal = journal;
     this.#logger = logger;
+    this.#beforeSync = beforeSync;
     this.#timer = setInterval(() => void this.run().catch(() => undefined), intervalMs);
     this.#timer.unref();
   }
@@ -36,6 +39,7 @@ export class StateSync {
   /** Resolves when everything noted before the call is on the disk. */
   async run(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+    this.#beforeSync();
     if (this.#syncedAt === this.#journal.sequence) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;

@@ -8,7 +8,7 @@
  * lies below a directory whose keys are still to be moved waits for that move; so does what is made where those keys lie.
  */
 
-import type { ListedVersion } from '../../cache/attribute-store.js';
+import type { KnownObject, ListedVersion } from '../../cache/attribute-store.js';
 import {
   DELETE_BATCH_KEYS,
   MAX_PENDING,
@@ -21,14 +21,16 @@ import { isS3Error, type S3ErrorKind } from '../../s3/s3-error.js';
 import { FlushQueue } from '../../writeback/flush-queue.js';
 import type { Journal } from '../../writeback/journal.js';
 import type { StagedFile } from '../../writeback/staged-file.js';
-import type { UploadAccount } from '../../writeback/upload.js';
 import type { Inode, LeftName } from '../inode.js';
+import { type Sent, takeSent } from '../sent.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import { bringOver, unlockCircle } from './bring-over.js';
 import { Places } from './places.js';
-import { recordOf, type UploadRecord } from './record.js';
+import { recordOf } from './record.js';
 import { type Removal, Removals } from './removals.js';
 import { SAFE_ID, StateSync } from './state-sync.js';
+import { UploadAccounts } from './upload-accounts.js';
+import { WrittenNotes } from './written.js';
 
 type Change = readonly [number, unknown];
 
@@ -49,8 +51,9 @@ export class WriteBack {
   readonly sync: StateSync;
   readonly #volume: Volume;
   readonly places: Places;
+  readonly written: WrittenNotes;
+  readonly uploads: UploadAccounts;
   /** 1 is the note of what is safe (state-sync.ts). */
-  #accounts = new Map<string, number>();
   #nextId = SAFE_ID + 1;
   #frame: Change[] = [];
 
@@ -74,12 +77,17 @@ export class WriteBack {
       lingerMs: UPLOAD_LINGER_MS,
     });
     this.removals = new Removals(volume, {
-      append: (changes) => this.journal.append(changes),
+      append: (changes) => {
+        this.alsoAppend(...changes);
+        this.done();
+      },
       isFrozen: (key) => this.places.isMoving(key) || this.places.isClaimed(key),
       pending: () => this.queue.items(),
       onEnd: () => this.queue.poke(),
     });
-    this.sync = new StateSync(journal, STATE_SYNC_MS, volume.logger);
+    this.uploads = new UploadAccounts(journal, volume.clock, () => this.newId());
+    this.written = new WrittenNotes(() => this.newId());
+    this.sync = new StateSync(journal, STATE_SYNC_MS, volume.logger, () => this.done());
   }
 
   newId(): number {
@@ -104,7 +112,7 @@ export class WriteBack {
   /** An inode has something for the store: the journal has it when this returns. */
   note(...inodes: Inode[]): void {
     for (const inode of inodes) this.#put(inode);
-    this.#append();
+    this.done();
     for (const inode of inodes) if (inode.journalId !== undefined) this.queue.add(inode);
   }
 
@@ -146,9 +154,9 @@ export class WriteBack {
     this.queue.remove(inode);
   }
 
-  #append(): void {
-    this.journal.append(this.#frame);
-    this.#frame = [];
+  /** The store has this of a key since this mount wrote it. `committed`: resolves when the index of the cache has it too. */
+  wrote(key: string, info: KnownObject, committed: Promise<void>): void {
+    this.alsoAppend(this.written.note(key, info, committed));
   }
 
   /** Adds to the change that the next note, settle or done writes. */
@@ -158,23 +166,8 @@ export class WriteBack {
 
   /** Writes the change that was put together. */
   done(): void {
-    this.#append();
-  }
-
-  /** Keeps multipart uploads of a key in the journal while they are under way. */
-  accountOf(key: string): UploadAccount {
-    // One entry a key: where a beginning was not answered, the next try of the same file takes it over.
-    const id = this.#accounts.get(key) ?? this.newId();
-    this.#accounts.set(key, id);
-    const note = (uploadId?: string): void => {
-      const record: UploadRecord = { kind: 'upload', key, uploadId, at: this.#volume.clock.now() };
-      this.journal.append([[id, record]]);
-    };
-    const ended = (): void => {
-      this.#accounts.delete(key);
-      this.journal.append([[id, undefined]]);
-    };
-    return { begin: note, begun: note, ended };
+    this.journal.append([...this.#frame, ...this.written.takeDone()]);
+    this.#frame = [];
   }
 
   /** What this mount knows to stand under a key that is to be deleted. */
@@ -193,7 +186,7 @@ export class WriteBack {
   /** An object is to go. `version`: what stands there; undefined: whatever does. */
   bury(
     key: string,
-    version: Pick<ListedVersion, 'etag' | 'lastModified'> | undefined,
+    version: Partial<Pick<ListedVersion, 'etag' | 'lastModified'>> | undefined,
     names: readonly LeftName[],
     of: { readonly orphan?: Inode; readonly directory?: Inode; readonly sent?: Removal['sent'] } = {},
   ): void {
@@ -204,7 +197,7 @@ export class WriteBack {
       key,
       etag: version?.etag,
       lastModified: version?.lastModified,
-      sent: of.sent,
+      sent: of.sent ?? [],
       names: [...(present?.names ?? []), ...names],
       orphan: of.orphan,
       directory: of.directory,
@@ -213,6 +206,18 @@ export class WriteBack {
       failure: undefined,
     };
     this.alsoAppend(this.removals.add(removal));
+  }
+
+  /** A name is gone whose file was on its way to the store: what may stand under its key goes with what stood there. */
+  sentGone(key: string, names: readonly LeftName[], sent: readonly Sent[]): void {
+    const under = this.removals.at(key);
+    const isAnything = under !== undefined && under.etag === undefined && under.sent.length === 0;
+    if (sent.length === 0 || isAnything) {
+      if (names.length > 0) this.nameGone(key, names);
+      return;
+    }
+    const { orphan, directory, sent: before = [] } = under ?? {};
+    this.bury(key, under, names, { orphan, directory, sent: [...before, ...sent] });
   }
 
   /** Names under whose key the store has nothing, or only what is to be deleted. */
@@ -259,8 +264,9 @@ export class WriteBack {
     }
     const { storedKey } = inode;
     this.places.left(inode);
+    takeSent(inode, key);
     if (storedKey !== undefined && storedKey !== key) {
-      this.bury(storedKey, before, inode.leftNames);
+      this.bury(storedKey, before, inode.leftNames, { sent: takeSent(inode, storedKey) });
       inode.leftNames = [];
     }
     if (inode.orphanKey !== undefined) {
@@ -274,13 +280,15 @@ export class WriteBack {
       this.confirmNames(inode.leftNames);
       inode.leftNames = [];
     }
-    this.markStored(inode);
+    this.markStored(inode.parent);
   }
 
-  /** The directories above it have something in the store. */
-  markStored(inode: Inode): void {
-    for (let at = inode.parent; at?.directory !== undefined && !at.directory.isStored; at = at.parent)
+  /** From now on a directory and those above it may have something in the store. Part of a change that the caller writes down. */
+  markStored(from: Inode | undefined): void {
+    for (let at = from; at?.directory !== undefined && !at.directory.isStored; at = at.parent) {
       at.directory.isStored = true;
+      if (at.journalId !== undefined) this.#put(at);
+    }
   }
 
   /** Writes down what an inode is after it was brought over, wholly or in part. */
@@ -291,7 +299,7 @@ export class WriteBack {
       inode.journalId = undefined;
       inode.waitsSince = undefined;
     }
-    this.#append();
+    this.done();
   }
 
   /** Names below a directory have changed with its own: what the journal has of them is noted anew. */
@@ -331,6 +339,8 @@ export class WriteBack {
   async close(): Promise<void> {
     await this.queue.close();
     await this.removals.close();
+    await this.written.committed();
+    this.done();
     await this.sync.close();
     await this.journal.close();
   }
