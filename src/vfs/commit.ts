@@ -224,37 +224,52 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
 
 /** chmod, chown, utimens and xattrs of an object whose bytes stay: a copy onto itself inside the store. */
 async function commitAttributes(volume: Volume, inode: Inode): Promise<void> {
-  const { version } = inode;
   const key = keyOf(volume, inode);
   for (let attempt = 0; ; attempt++) {
-    volume.writeBack?.note(inode);
     const before = inode.attributes;
     const attributes = await writeAttributes(volume, inode);
+    const { version } = inode;
     if (version === undefined || inode.info === undefined) throw new FsError(errno.ESTALE, inode.path);
+    const { mtime, ctime } = attributes.metadata;
+    const sent = { key, size: version.size, mtime, ctime };
+    noteSending(volume, inode, sent);
+    let reply: WriteReply;
     try {
-      const reply = await copyOntoItself(volume, inode, key, attributes);
+      reply = await copyOntoItself(volume, inode, key, attributes);
       crashPoint('attributes-stored');
-      volume.cache.store.aliasVersion({ key, etag: version.etag }, { key, etag: reply.etag }, version.size);
-      noteWritten(volume, inode, key, attributes, reply, version.size);
-      followCopies(inode, reply.etag);
-      inode.attributesChanged = inode.attributes !== before;
-      inode.dirty = inode.attributesChanged || inode.storedKey !== undefined || inode.staged !== undefined;
-      confirmName(volume, inode);
-      volume.writeBack?.settle(inode);
-      return;
     } catch (error) {
       if (!isConflict(error) || attempt > 1) throw error;
       const now = await headIfPresent(volume, key);
-      if (now?.etag !== version.etag) {
-        inode.dirty = inode.staged !== undefined;
-        inode.attributesChanged = false;
-        volume.writeBack?.settle(inode);
-        if (now !== undefined && inode.parent !== undefined)
-          adoptFile(volume, inode.parent, inode.name, now, now, volume.clock.monotonic());
-        throw new FsError(errno.ESTALE, inode.path);
+      if (now === undefined || volume.writeBack === undefined || !isSent(now, sent)) {
+        lookAgain(volume, inode, now);
+        continue;
       }
-      // Only the metadata changed: the last one wins, over what the other left.
-      inode.info = now;
+      reply = now;
     }
+    volume.cache.store.aliasVersion({ key, etag: version.etag }, { key, etag: reply.etag }, version.size);
+    noteWritten(volume, inode, key, attributes, reply, version.size);
+    followCopies(inode, reply.etag);
+    inode.attributesChanged = inode.attributes !== before;
+    inode.dirty = inode.attributesChanged || inode.storedKey !== undefined || inode.staged !== undefined;
+    confirmName(volume, inode);
+    volume.writeBack?.settle(inode);
+    return;
   }
+}
+
+/** Somebody wrote the object whose attributes were to be changed: other bytes are theirs, other metadata are gone over. */
+function lookAgain(volume: Volume, inode: Inode, now: KnownObject | undefined): void {
+  const { version, parent } = inode;
+  if (version !== undefined && now?.etag === version.etag) {
+    // Only the metadata changed: the last one wins, over what the other left.
+    inode.info = now;
+    inode.version = { ...version, lastModified: now.lastModified };
+    return;
+  }
+  inode.dirty = inode.staged !== undefined;
+  inode.attributesChanged = false;
+  volume.writeBack?.settle(inode);
+  if (now !== undefined && parent !== undefined)
+    adoptFile(volume, parent, inode.name, now, now, volume.clock.monotonic());
+  throw new FsError(errno.ESTALE, inode.path);
 }

@@ -118,6 +118,11 @@ export class Journal {
     for (const entry of this.#entries) if (entry[0] !== IDENTITY_ID) yield entry;
   }
 
+  /** What an entry is now; undefined: there is none. */
+  valueOf(id: number | undefined): unknown {
+    return id === undefined ? undefined : this.#entries.get(id)?.value;
+  }
+
   /** Of the last frame. */
   get sequence(): number {
     return this.#sequence;

@@ -18,6 +18,7 @@ import { FsError, toErrno } from '../to-errno.js';
 import { untilAborted } from '../until-aborted.js';
 import { adoptFile } from '../versions.js';
 import { ageOf, cachedOf, dropCached, holdCached, keyOf, type Volume } from '../volume.js';
+import { canKeep } from '../write-back/record.js';
 import { makeFile, mayBeMade } from './new-names.js';
 
 const O_ACCMODE = 3;
@@ -249,7 +250,7 @@ function keepHere(volume: Volume, inode: Inode): boolean {
   const { writeBack } = volume;
   if (writeBack === undefined) return false;
   if (!inode.dirty || inode.orphanKey !== undefined) return true;
-  if (inode.staged !== undefined && inode.staged.layout.save() === undefined) return false;
+  if (!canKeep(inode)) return false;
   if (inode.journalId !== undefined && inode.notedGeneration === (inode.staged?.generation ?? -1)) return true;
   try {
     writeBack.reserve();

@@ -153,8 +153,16 @@ export function leftPaths(inode: Pick<Inode, 'leftNames'>): string[][] {
   return paths;
 }
 
-/** undefined: nothing of it can be kept (it has no name, or ranges of it are copies of other objects). */
-export function recordOf(inode: Inode): FileRecord | DirectoryRecord | undefined {
+/** False: the journal cannot keep what was written, because ranges of it are copies of other objects. */
+export function canKeep({ staged }: Inode): boolean {
+  return staged === undefined || staged.layout.copied.isEmpty;
+}
+
+/**
+ * undefined: nothing of it can be kept, because it has no name. Of a file whose ranges are copies of other objects that
+ * is what was kept of it before, `earlier`.
+ */
+export function recordOf(inode: Inode, earlier?: PendingRecord): FileRecord | DirectoryRecord | undefined {
   const path = pathOf(inode);
   if (path === undefined) return undefined;
   const { directory } = inode;
@@ -173,7 +181,9 @@ export function recordOf(inode: Inode): FileRecord | DirectoryRecord | undefined
     };
   }
   const layout = inode.staged?.layout.save();
-  if (inode.staged !== undefined && layout === undefined) return undefined;
+  const isKept = inode.staged === undefined || layout !== undefined;
+  const before = isKept || earlier?.kind !== 'file' ? undefined : earlier.staged;
+  if (!isKept && before === undefined && inode.version === undefined) return undefined;
   return {
     kind: 'file',
     path,
@@ -184,7 +194,7 @@ export function recordOf(inode: Inode): FileRecord | DirectoryRecord | undefined
     left,
     staged:
       layout === undefined
-        ? undefined
+        ? before
         : { file: inode.staged!.id, layout, inline: inode.staged!.inline?.toString('base64') },
     sent: inode.sent.length === 0 ? undefined : inode.sent,
     target: inode.linkTarget === undefined ? undefined : Buffer.from(inode.linkTarget).toString('base64'),

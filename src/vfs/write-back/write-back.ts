@@ -26,7 +26,7 @@ import { type Sent, takeSent } from '../sent.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import { bringOver, unlockCircle } from './bring-over.js';
 import { Places } from './places.js';
-import { recordOf } from './record.js';
+import { canKeep, type PendingRecord, recordOf } from './record.js';
 import { type Removal, Removals } from './removals.js';
 import { SAFE_ID, StateSync } from './state-sync.js';
 import { UploadAccounts } from './upload-accounts.js';
@@ -117,10 +117,10 @@ export class WriteBack {
   }
 
   #put(inode: Inode): void {
-    const record = recordOf(inode);
+    const record = recordOf(inode, this.journal.valueOf(inode.journalId) as PendingRecord | undefined);
     if (record === undefined) return;
     inode.journalId ??= this.newId();
-    inode.notedGeneration = inode.staged?.generation ?? -1;
+    inode.notedGeneration = canKeep(inode) ? (inode.staged?.generation ?? -1) : -1;
     inode.waitsSince ??= this.#volume.clock.now();
     this.places.note(inode);
     this.#frame.push([inode.journalId, record]);
