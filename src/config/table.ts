@@ -144,9 +144,9 @@ export const optionTable = {
   'write-back': {
     type: 'choice',
     group: 'Transfer',
-    choices: ['off', 'on'],
-    default: 'off',
-    describe: 'off: close() waits for the upload',
+    choices: ['on', 'off'],
+    default: 'on',
+    describe: 'on: close() answers when the journal has the file, off: when S3 has it',
   },
   fsync: {
     type: 'choice',

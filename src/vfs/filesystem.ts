@@ -177,7 +177,7 @@ async function openWriteBack(volume: Volume): Promise<TakenUp | undefined> {
     return takenUp;
   }
   await writeBack.close();
-  rmSync(path);
+  rmSync(path, { force: true });
   Object.assign(volume, { writeBack: undefined });
   return takenUp;
 }

@@ -37,6 +37,7 @@ t.test('SSE-C: what is written needs the key, which stands nowhere', { skip }, a
     await check(`cd ${dir}; cat d/g d/h; readlink d/l; stat -c %s d/copy`),
     'secret\nsecret\nmore\nf\n15000004\n',
   );
+  await place.sync();
   const head = (more: Partial<HeadObjectCommandInput>, Key = 'd/copy') =>
     client.send(new HeadObjectCommand({ Bucket: bucket, Key, ...more }));
   const SSECustomerKey = key.toString('base64');
@@ -65,6 +66,7 @@ t.test('KMS, storage class and ACL of what is written; what objects have of thei
   const dir = place.mountpoint;
   await place.mount();
   await check(`cd ${dir}; chmod 600 theirs; echo more >> theirs; mv theirs moved; echo again >> moved; echo new > new`);
+  await place.sync();
   t.match(await head('moved'), own, 'through chmod, append, rename and append');
   t.match(await head('new'), { ServerSideEncryption: 'AES256' });
   t.notOk((await head('new')).StorageClass);
@@ -74,6 +76,7 @@ t.test('KMS, storage class and ACL of what is written; what objects have of thei
   await check(
     `cd ${dir}; echo told > told; mkdir d; ln -s told link; echo x >> moved; head -c 9000000 /dev/zero > parts`,
   );
+  await place.sync();
   const want = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'mounts', StorageClass: 'ONEZONE_IA' };
   for (const name of ['told', 'moved', 'parts']) t.match(await head(name), want, name);
   for (const name of ['d/', 'link']) {
@@ -126,6 +129,7 @@ t.test('a prefix as root, owners and modes of what names none, read-only', { ski
   const shown = ['. 750 12 34', 'd 750 12 34', 'd/x 640 12 34', 'f 640 12 34', 'd', 'f', ''];
   t.equal(await check(look), shown.join('\n'));
   await check(`cd ${dir}; echo new > new; mkdir made; mv f made/moved; chmod 701 .`);
+  await place.sync();
   t.equal(await getObject(place, 'deep/er/new'), 'new\n');
   t.equal(await getObject(place, 'deep/er/made/moved'), 'content');
   t.equal(await getObject(place, 'deep/else'), 'outside');

@@ -38,7 +38,7 @@ t.test('the defaults are those of constants.ts', async (t) => {
     maxConnections: DEFAULT_MAX_CONNECTIONS,
     ioTimeout: DEFAULT_IO_TIMEOUT_MS,
     attributes: 'auto',
-    writeBack: 'off',
+    writeBack: 'on',
     fsync: 's3',
     fileMode: 0o644,
     dirMode: 0o755,

@@ -28,6 +28,8 @@ export interface Place {
   begin(args: readonly string[], options?: RunOptions): ReturnType<typeof start>;
   /** `pailfs mount` of the bucket, in the background; has to work. */
   mount(args?: readonly string[]): Promise<void>;
+  /** `pailfs sync` of the whole mount; has to work. */
+  sync(): Promise<void>;
   /** Process ids of the daemons that hold a state directory. */
   daemons(): number[];
 }
@@ -79,6 +81,10 @@ export async function makePlace(t: Test, embedded: Partial<EmbeddedOptions> = {}
     async mount(args = []) {
       const { code, stderr } = await place.pailfs(['mount', `s3://${bucket}`, mountpoint, ...args]);
       if (code !== 0) throw new Error(`pailfs mount: ${code} ${stderr}`);
+    },
+    async sync() {
+      const { code, stderr } = await place.pailfs(['sync', mountpoint]);
+      if (code !== 0) throw new Error(`pailfs sync: ${code} ${stderr}`);
     },
     daemons: () => lockHolders(join(directory, 'state')),
   };

@@ -29,6 +29,7 @@ t.test('mounted, and ended by pailfs umount, SIGTERM and umount(8)', { skip }, a
   await place.mount(driver);
   t.match(mountedAt(mountpoint), { type: 'fuse.pailfs', source });
   t.match(await sh(`cat ${mountpoint}/roses.txt; echo blue > ${mountpoint}/violets.txt`), { code: 0, stdout: 'red\n' });
+  await place.sync();
   t.equal(await getObject(place, 'violets.txt'), 'blue\n');
   const { stdout } = await place.pailfs(['status', mountpoint, '--json']);
   const status = JSON.parse(stdout);

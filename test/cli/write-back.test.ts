@@ -14,6 +14,7 @@ const skip = noKernelMounts;
 t.setTimeout(400_000);
 
 const on = ['--write-back', 'on'];
+const off = ['--write-back', 'off'];
 const writing = ['PutObject', 'CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload', 'DeleteObjects'];
 
 /** Every write waits so long before it is done. */
@@ -125,7 +126,7 @@ t.test('a mount without write-back uploads what one with it left', { skip }, asy
   await write(place, { roses: 'red\n' });
   await killDaemon(place);
   place.server.faults.clear();
-  const next = await place.pailfs(['mount', bucket, place.mountpoint]);
+  const next = await place.pailfs(['mount', bucket, place.mountpoint, ...off]);
   t.match(next, {
     code: 0,
     stderr: /^pailfs: uploaded 1 file, 4 B that an earlier mount had not uploaded\n$/,
@@ -367,7 +368,7 @@ t.test('sync: names that are not UTF-8, links, and what is open', { skip }, asyn
 
 t.test('sync without write-back', { skip }, async (t) => {
   const place = await makePlace(t);
-  await place.mount();
+  await place.mount(off);
   await write(place, { roses: 'red\n' });
   t.match(await place.pailfs(['sync', place.mountpoint]), { code: 0, stderr: '' });
   t.match(await place.pailfs(['sync', join(place.mountpoint, 'roses')]), { code: 0, stderr: '' });
@@ -375,7 +376,7 @@ t.test('sync without write-back', { skip }, async (t) => {
 
 t.test('what a mount without a journal could not upload survives one with it', { skip }, async (t) => {
   const place = await makePlace(t);
-  await place.mount();
+  await place.mount(off);
   place.server.denied.add('PutObject');
   await sh(`echo lost > ${place.mountpoint}/late`);
   await sh(`umount ${place.mountpoint}`);

@@ -8,6 +8,7 @@
  * lies below a directory whose keys are still to be moved waits for that move; so does what is made where those keys lie.
  */
 
+import { rmSync } from 'node:fs';
 import type { KnownObject, ListedVersion } from '../../cache/attribute-store.js';
 import {
   DELETE_BATCH_KEYS,
@@ -343,5 +344,8 @@ export class WriteBack {
     this.done();
     await this.sync.close();
     await this.journal.close();
+    // Nothing waits: nothing has to be found by the next mount, nor by whoever looks into the state directory.
+    const isEmpty = [...this.journal.entries()].every(([id]) => id === SAFE_ID);
+    if (isEmpty && !this.journal.hasFailed) rmSync(this.journal.path, { force: true });
   }
 }
