@@ -130,8 +130,12 @@ export class InodeTable {
     if (from !== undefined && from !== parent) this.dropIfUnused(from);
   }
 
-  /** Two inodes change names. `keys`: those that the names of each stand for. */
-  exchange(a: Inode, b: Inode, keys: { readonly a: string; readonly b: string }): void {
+  /** Two inodes change names. `keys`: those that the names of each stood for, and stand for then. */
+  exchange(
+    a: Inode,
+    b: Inode,
+    keys: Readonly<Record<'a' | 'b', { readonly from: string; readonly to: string }>>,
+  ): void {
     const { parent, name } = a;
     if (parent === undefined || b.parent === undefined) throw new Error('one of them has no name');
     a.parent = b.parent;
@@ -141,10 +145,10 @@ export class InodeTable {
     a.parent.directory?.children.set(a.name, a);
     b.parent.directory?.children.set(b.name, b);
     // By way of a key that no object has.
-    const between = `\0${randomUUID()}`;
-    this.#log.renamed(keys.a, between);
-    this.#log.renamed(keys.b, keys.a);
-    this.#log.renamed(between, keys.b);
+    const between = `\0${randomUUID()}${keys.a.from.endsWith('/') ? '/' : ''}`;
+    this.#log.renamed(keys.a.from, between);
+    this.#log.renamed(keys.b.from, keys.b.to);
+    this.#log.renamed(between, keys.a.to);
   }
 
   /** The file of a key is no more; `inode` may live on for those who hold it. */

@@ -12,6 +12,7 @@ import { TestVolume } from './volume-fixture.js';
 const SEED = Number(process.env.PAILFS_STORM_SEED ?? 1);
 const ROUNDS = Number(process.env.PAILFS_STORM_ROUNDS ?? 30);
 const STEPS = 40;
+const RENAME_EXCHANGE = 2;
 
 /** The same numbers for the same seed. */
 function randomOf(seed: number): (below: number) => number {
@@ -97,6 +98,19 @@ class Storm {
     this.tree.delete(from);
   }
 
+  async exchange(): Promise<void> {
+    const [a, b] = [this.pick([...this.tree.keys()]), this.pick([...this.tree.keys()])];
+    if (a === undefined || b === undefined || a === b || a.startsWith(`${b}/`) || b.startsWith(`${a}/`)) return;
+    this.tell(`exchange ${a} ${b}`);
+    await this.volume.rename(a, b, RENAME_EXCHANGE);
+    const all = [a, ...this.below(a), b, ...this.below(b)].map((path) => [path, this.tree.get(path)] as const);
+    for (const [path] of all) this.tree.delete(path);
+    for (const [path, content] of all) {
+      const [from, to] = path === a || path.startsWith(`${a}/`) ? [a, b] : [b, a];
+      this.tree.set(to + path.slice(from.length), content as string | null);
+    }
+  }
+
   async write(): Promise<void> {
     const path = this.random(2) === 0 ? this.pick(this.paths(false)) : this.freeName('n', 8);
     if (path === undefined) return;
@@ -139,7 +153,8 @@ class Storm {
   async step(): Promise<void> {
     const roll = this.random(100);
     if (roll < 14 || this.paths(true).length < 2) await this.makeDirectory();
-    else if (roll < 36) await this.moveDirectory();
+    else if (roll < 34) await this.moveDirectory();
+    else if (roll < 38) await this.exchange();
     else if (roll < 56) await this.moveFile();
     else if (roll < 70) await this.write();
     else if (roll < 80) await this.remove();
@@ -194,6 +209,8 @@ async function round(seed: number): Promise<void> {
     await storm.compareTree();
     storm.compareStore();
   } catch (error) {
+    const { dirty, waiting } = volume.fs.status();
+    storm.trace.push(`# left: ${JSON.stringify({ dirty, waiting })}`);
     if (process.env.PAILFS_STORM_TRACE !== undefined)
       writeFileSync(process.env.PAILFS_STORM_TRACE, storm.trace.join('\n'));
     throw new Error(`PAILFS_STORM_SEED=${seed} PAILFS_STORM_ROUNDS=1\n${storm.log.join('\n')}`, { cause: error });

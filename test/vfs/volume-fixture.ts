@@ -292,9 +292,9 @@ export class TestVolume {
     await this.withParent(path, (parent, name) => ok(this.fs.rmdir(ctx, parent, name)));
   }
 
-  async rename(from: string, to: string): Promise<void> {
+  async rename(from: string, to: string, flags = 0): Promise<void> {
     await this.withParent(from, (parent, name) =>
-      this.withParent(to, (newParent, newName) => ok(this.fs.rename(ctx, parent, name, newParent, newName, 0))),
+      this.withParent(to, (newParent, newName) => ok(this.fs.rename(ctx, parent, name, newParent, newName, flags))),
     );
   }
 

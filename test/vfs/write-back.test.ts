@@ -220,8 +220,44 @@ t.test('RENAME_EXCHANGE', async (t) => {
     await volume.fs.flushAll();
     t.same([volume.body('a'), volume.body('d/b'), volume.body('n')], ['never uploaded', 'was a', 'was b']);
     t.equal(await code(exchange('a', 'absent')), 'ENOENT');
-    t.equal(await code(exchange('a', 'd')), 'EINVAL');
+    t.equal(await code(exchange('d', 'd/b')), 'EINVAL', 'one within the other');
+    await exchange('a', 'd');
+    t.same([await volume.read('d'), await volume.read('a/b')], ['never uploaded', 'was a'], 'a file and a directory');
+    await volume.fs.flushAll();
+    t.same([...volume.memory.objects.keys()].filter((key) => !key.endsWith('/')).sort(), ['a/b', 'd', 'n']);
   });
+});
+
+t.test('directories change places', async (t) => {
+  for (const restarts of [false, true]) {
+    await withWriteBack(t, async (volume) => {
+      for (const name of ['x', 'sub/y']) await volume.put(`a/${name}`, `a ${name}`);
+      for (const name of ['x', 'z']) await volume.put(`deep/b/${name}`, `b ${name}`);
+      await volume.mkdir('new');
+      volume.requests();
+      await volume.rename('a', 'deep/b', 2);
+      t.same(writes(volume.requests()), {}, 'at once');
+      if (restarts) await restart(volume);
+      await volume.write('a/late', 'came late');
+      const look = async (): Promise<void> => {
+        t.same(await volume.list(''), ['a', 'deep', 'new']);
+        t.same(await volume.list('a'), ['late', 'x', 'z']);
+        t.same(await volume.list('deep/b'), ['sub', 'x']);
+        t.same([await volume.read('a/x'), await volume.read('deep/b/x')], ['b x', 'a x']);
+      };
+      await look();
+      await volume.fs.flushAll();
+      await look();
+      t.same(
+        [...volume.memory.objects.keys()].filter((key) => !key.endsWith('/')).sort(),
+        ['a/late', 'a/x', 'a/z', 'deep/b/sub/y', 'deep/b/x'],
+        'nothing is left where they were put for a while',
+      );
+      await volume.rename('new', 'a', 2);
+      await volume.fs.flushAll();
+      t.same([await volume.list('new'), await volume.list('a')], [['late', 'x', 'z'], []]);
+    });
+  }
 });
 
 t.test('a directory of 3,000 files has its new name at once', async (t) => {

@@ -21,9 +21,9 @@ import { FsError } from '../to-errno.js';
 import { copyBelow, deleteAll, restampBelow } from '../tree-copy.js';
 import { changing, frozen } from '../tree-lock.js';
 import { cachedOf, keyOf, keyOfName, keyOfNew, prefixOf, type Volume } from '../volume.js';
+import { exchangeHere } from '../write-back/exchange.js';
 import { renameDirectoryHere } from '../write-back/local-directories.js';
-import { exchangeHere, renameHere } from '../write-back/local-names.js';
-import type { WriteBack } from '../write-back/write-back.js';
+import { renameHere } from '../write-back/local-names.js';
 import { isEmpty, removeEmpty } from './directories.js';
 import { leaving, orphan } from './names.js';
 import { mayBeMade } from './new-names.js';
@@ -64,7 +64,7 @@ export async function rename(
   if (target === undefined) await mayBeMade(volume, to, newName, ctx.signal);
   if (target !== undefined && (flags & RENAME_NOREPLACE) !== 0) return -errno.EEXIST;
   if (volume.writeBack !== undefined && (flags & RENAME_EXCHANGE) !== 0)
-    return exchange(volume, volume.writeBack, inode, target);
+    return target === undefined ? -errno.ENOENT : exchangeHere(volume, volume.writeBack, inode, target);
   const refusal = refuse(inode, target);
   if (refusal !== 0) return refusal;
   const { writeBack } = volume;
@@ -80,13 +80,6 @@ export async function rename(
   return changing([from, to], () =>
     inode.directory === undefined ? renameFile(volume, move) : renameDirectory(volume, move),
   );
-}
-
-/** Directories of the store cannot change places: each would wait for the other's keys to go. */
-function exchange(volume: Volume, writeBack: WriteBack, inode: Inode, target: Inode | undefined): number {
-  if (target === undefined) return -errno.ENOENT;
-  if (inode.directory !== undefined || target.directory !== undefined) return -errno.EINVAL;
-  return exchangeHere(volume, writeBack, inode, target);
 }
 
 /** The object of a file that this mount removed while it was open: it has no name any more. */

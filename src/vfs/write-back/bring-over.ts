@@ -15,7 +15,7 @@ import { newStagedPath } from '../staging.js';
 import { FsError, toErrno } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { cachedOf, homeKeyOf, type Volume } from '../volume.js';
-import { moveDirectory } from './move-directory.js';
+import { moveAside, moveDirectory } from './move-directory.js';
 import type { WriteBack } from './write-back.js';
 
 /** Bytes brought here at a time, when the content of a file has to come to this machine. */
@@ -124,8 +124,8 @@ function loseSource(volume: Volume, writeBack: WriteBack, inode: Inode): 'done' 
 }
 
 /**
- * Files that were renamed across each other wait for each other's place. The bytes of one are brought here, so that its
- * object may be replaced.
+ * Files that were renamed across each other wait for each other's place: the bytes of one are brought here, so that its
+ * object may be replaced. So do directories: the keys of one are moved out of the way.
  */
 export async function unlockCircle(volume: Volume, writeBack: WriteBack, inodes: readonly Inode[]): Promise<boolean> {
   const waiting = new Set(inodes);
@@ -135,15 +135,25 @@ export async function unlockCircle(volume: Volume, writeBack: WriteBack, inodes:
     await inode.mutex.run(() => bringContentHere(volume, writeBack, inode));
     return true;
   }
+  for (const inode of inodes) {
+    if (inode.directory?.storedPrefix === undefined || !isInCircle(writeBack, inode, waiting)) continue;
+    await moveAside(volume, writeBack, inode);
+    return true;
+  }
   return false;
 }
 
+/** Whether an inode waits, by way of others, for itself. */
 function isInCircle(writeBack: WriteBack, inode: Inode, waiting: ReadonlySet<Inode>): boolean {
   const seen = new Set<Inode>();
-  for (let at: Inode | undefined = inode; at !== undefined && !seen.has(at); ) {
-    seen.add(at);
-    at = writeBack.places.blockersOf(at).find((blocker) => waiting.has(blocker));
-    if (at === inode) return true;
+  const next = [inode];
+  for (let at = next.pop(); at !== undefined; at = next.pop()) {
+    for (const blocker of writeBack.places.blockersOf(at)) {
+      if (blocker === inode) return true;
+      if (seen.has(blocker) || !waiting.has(blocker)) continue;
+      seen.add(blocker);
+      next.push(blocker);
+    }
   }
   return false;
 }

@@ -118,7 +118,7 @@ export async function renameDirectoryHere(
   move: { readonly inode: Inode; readonly to: Inode; readonly name: string; readonly target: Inode | undefined },
 ): Promise<number> {
   const { inode, to, name, target } = move;
-  for (let at: Inode | undefined = to; at !== undefined; at = at.parent) if (at === inode) return -errno.EINVAL;
+  if (isAtOrBelow(to, inode)) return -errno.EINVAL;
   await writeBack.room();
   if (target !== undefined && !(await isEmptyHere(volume, target))) return -errno.ENOTEMPTY;
   if (target !== undefined) await untilWhole(volume, writeBack, target);
@@ -161,12 +161,17 @@ export async function renameDirectoryHere(
   return 0;
 }
 
+export function isAtOrBelow(inode: Inode, top: Inode): boolean {
+  for (let at: Inode | undefined = inode; at !== undefined; at = at.parent) if (at === top) return true;
+  return false;
+}
+
 /** No key of it lies where it is only being copied to. */
 function isWhole({ places }: WriteBack, inode: Inode): boolean {
   return places.moving !== inode && inode.directory?.movingTo === undefined;
 }
 
-async function untilWhole(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
+export async function untilWhole(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
   while (!isWhole(writeBack, inode)) {
     if (writeBack.places.moving === inode) await writeBack.places.moved();
     else await takeBackCopies(volume, writeBack, inode);

@@ -100,7 +100,7 @@ export function moveName(volume: Volume, writeBack: WriteBack, inode: Inode, to:
 }
 
 /** Where an object is, it stays: not among keys that are still those of a directory that was renamed. */
-function isAtHome({ places }: WriteBack, key: string, home: string): boolean {
+export function isAtHome({ places }: WriteBack, key: string, home: string): boolean {
   return key === home && places.redirectOver(key) === undefined;
 }
 
@@ -116,25 +116,4 @@ export function finishMove(volume: Volume, writeBack: WriteBack, inode: Inode): 
     confirmName(volume, inode);
     writeBack.done();
   }
-}
-
-/** Two files change names. Neither name is ever without a file. */
-export function exchangeHere(volume: Volume, writeBack: WriteBack, a: Inode, b: Inode): number {
-  const { parent: parentA, name: nameA } = a;
-  const { parent: parentB, name: nameB } = b;
-  if (parentA === undefined || parentB === undefined) return -errno.ENOENT;
-  writeBack.reserve();
-  const keys = [a, b].map((inode) => keyOf(volume, inode));
-  const homes = [a, b].map((inode) => homeKeyOf(volume, inode));
-  volume.inodes.exchange(a, b, { a: homes[0], b: homes[1] });
-  setName(volume, parentA, nameA, b);
-  setName(volume, parentB, nameB, a);
-  for (const [i, inode] of [a, b].entries()) {
-    writeBack.places.arrived(inode);
-    if (inode.version !== undefined && !isAtHome(writeBack, keys[i], homes[1 - i])) inode.storedKey = keys[i];
-    if (inode.version === undefined || keys[i] !== homes[i])
-      writeBack.sentGone(homes[i], [], takeSent(inode, homes[i]));
-    finishMove(volume, writeBack, inode);
-  }
-  return 0;
 }

@@ -7,6 +7,8 @@
  * key goes before its copy is confirmed. What was renamed or removed below meanwhile keeps its old key until the switch,
  * which then takes its copy back.
  */
+
+import { randomUUID } from 'node:crypto';
 import { LIST_PAGE_KEYS } from '../../constants.js';
 import { crashPoint } from '../../crash-point.js';
 import type { ListedObject } from '../../s3/object-client.js';
@@ -17,25 +19,27 @@ import { changing, frozen } from '../tree-lock.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import type { WriteBack } from './write-back.js';
 
-export async function moveDirectory(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
+/** `to`: another prefix than the one its name stands for. */
+export async function moveDirectory(volume: Volume, writeBack: WriteBack, inode: Inode, to?: string): Promise<void> {
   const { parent } = inode;
   if (parent === undefined) return;
   while (writeBack.places.moving !== undefined) await writeBack.places.moved();
   writeBack.places.moving = inode;
   try {
-    await changing([parent], () => frozen(inode, () => moveKeys(volume, writeBack, inode)));
+    await changing([parent], () => frozen(inode, () => moveKeys(volume, writeBack, inode, to)));
   } finally {
     writeBack.places.moving = undefined;
     writeBack.removals.schedule();
   }
 }
 
-async function moveKeys(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
+async function moveKeys(volume: Volume, writeBack: WriteBack, inode: Inode, aside?: string): Promise<void> {
   const { directory } = inode;
   const from = directory?.storedPrefix;
   if (directory === undefined || from === undefined) return;
   await writeBack.removals.idle();
-  const to = homeKeyOf(volume, inode);
+  const home = homeKeyOf(volume, inode);
+  const to = aside ?? home;
   // A file that lost its name there may still be on its way.
   await writeBack.places.unclaimedBelow(to);
   const wasBegun = directory.movingTo === to;
@@ -56,7 +60,7 @@ async function moveKeys(volume: Volume, writeBack: WriteBack, inode: Inode): Pro
   // A kill behind the switch finds what is known of the copies.
   await volume.attributes.committed();
   crashPoint('directory-copied');
-  if (inode.orphanKey === undefined && homeKeyOf(volume, inode) === to && inode.directory?.storedPrefix === from) {
+  if (inode.orphanKey === undefined && homeKeyOf(volume, inode) === home && inode.directory?.storedPrefix === from) {
     for (const copy of stray) if (!copied.has(copy.key)) writeBack.bury(copy.key, copy, []);
     switchOver(volume, writeBack, inode, { from, to, copied });
     return;
@@ -109,11 +113,30 @@ export async function takeBackCopies(volume: Volume, writeBack: WriteBack, inode
   writeBack.note(inode);
 }
 
+/** Beside everything else of the mount; the journal says whose it is, and it is in no listing. */
+const ASIDE = '.pailfs-exchange-';
+
+/** Directories that changed names wait for each other's place: the keys of one are moved out of the way. */
+export async function moveAside(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
+  const begun = inode.directory?.movingTo;
+  const stem = volume.options.prefix + ASIDE;
+  let to = begun?.startsWith(stem) ? begun : undefined;
+  while (to === undefined) {
+    const prefix = `${stem}${randomUUID()}/`;
+    const { objects } = await volume.client.list({ prefix, maxKeys: 1 });
+    if (objects.length === 0) to = prefix;
+  }
+  await moveDirectory(volume, writeBack, inode, to);
+}
+
 /** From here on the keys are the new ones. Nothing waits in between. */
 function switchOver(volume: Volume, writeBack: WriteBack, inode: Inode, { from, to, copied }: Move): void {
-  const { directory, leftNames } = inode;
+  const { directory } = inode;
   if (directory === undefined) return;
+  writeBack.places.arrived(inode);
   directory.storedPrefix = undefined;
+  const isHome = homeKeyOf(volume, inode) === to;
+  if (!isHome) directory.storedPrefix = to;
   directory.movingTo = undefined;
   directory.isStored = true;
   if (!copied.has(to)) {
@@ -128,12 +151,11 @@ function switchOver(volume: Volume, writeBack: WriteBack, inode: Inode, { from, 
     if (isGoneFrom(writeBack, oldKey)) writeBack.bury(key, { etag: reply.etag, lastModified: reply.date }, []);
     else if (oldKey !== from) writeBack.bury(oldKey, { etag: oldEtag, lastModified: 0 }, []);
   }
-  writeBack.bury(from, undefined, leftNames);
-  inode.leftNames = [];
+  writeBack.bury(from, undefined, isHome ? inode.leftNames : []);
+  if (isHome) inode.leftNames = [];
   dropListings(volume, inode);
   confirmName(volume, inode);
-  inode.dirty = directory.needsMarker;
-  writeBack.places.arrived(inode);
+  inode.dirty = directory.needsMarker || !isHome;
   writeBack.noteBelow(inode);
   writeBack.settle(inode);
   crashPoint('directory-moved');

@@ -173,18 +173,24 @@ export class Places {
   /** Whether a key below a prefix lies there only until it is moved to where its name says. */
   isMovedAway(prefix: string, key: string): boolean {
     if (this.#movedFrom.has(key)) return true;
-    for (const { directory } of this.#redirected) {
-      const stored = directory?.storedPrefix ?? '';
-      if (stored.length >= prefix.length && stored.startsWith(prefix) && key.startsWith(stored)) return true;
-    }
+    for (const stored of this.#elsewhere()) if (stored.startsWith(prefix) && key.startsWith(stored)) return true;
     return false;
+  }
+
+  /** Prefixes at which keys lie, or are being copied to, that no name stands for. */
+  *#elsewhere(): Generator<string> {
+    for (const inode of this.#redirected) {
+      const { storedPrefix, movingTo } = inode.directory ?? {};
+      if (storedPrefix !== undefined) yield storedPrefix;
+      if (movingTo !== undefined && movingTo !== homeKeyOf(this.#volume, inode)) yield movingTo;
+    }
   }
 
   /** How many files and directories lie below a prefix like that. */
   movedAwayBelow(prefix: string): number {
     let count = 0;
     for (const key of this.#movedFrom.keys()) if (key.startsWith(prefix)) count++;
-    for (const { directory } of this.#redirected) if (directory?.storedPrefix?.startsWith(prefix)) count++;
+    for (const stored of this.#elsewhere()) if (stored.startsWith(prefix)) count++;
     return count;
   }
 
