@@ -76,7 +76,17 @@ export const MAX_REMEMBERED_ABSENCES = 1_000;
 /** A directory of more entries than this is not kept whole in memory. */
 export const MAX_INDEXED_ENTRIES = 50_000;
 /** Entries of all cached listings together. */
-export const MAX_LISTED_ENTRIES = 100_000;
+export const MAX_LISTED_ENTRIES = 75_000;
+
+/** Keys of subtrees that are listed flat take this share of the memory for listings. */
+export const WALK_SHARE = 0.25;
+/** So many directories listed one after another below one that was listed too, each within this time of the last (ms), are a walk. */
+export const WALK_BEGUN_DIRECTORIES = 2;
+export const WALK_SERIES_MS = 10_000;
+/** Pages of a subtree that are read ahead of the walk. */
+export const WALK_AHEAD_PAGES = 2;
+/** Directories of which it is remembered when this mount changed something below them. */
+export const MAX_CHANGED_PREFIXES = 10_000;
 
 /** Renamed files and directories whose st_ino is remembered. */
 export const MAX_INODE_ORIGINS = 100_000;

@@ -3,7 +3,7 @@
  * in the order of the keys. A page is merged once, when the reader comes to it, and stays as it was for this handle, so
  * that offsets are stable while files come and go; pages far behind are let go and merged again if somebody seeks back.
  */
-import type { Listing, ListingPage } from '../cache/listing-cache.js';
+import type { Listing, ListingPage } from '../cache/listing.js';
 import type { ListedEntry } from '../cache/listing-entries.js';
 import { compareKeys } from '../s3/key.js';
 import type { Inode } from './inode.js';

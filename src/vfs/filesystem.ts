@@ -9,12 +9,15 @@ import { BlockCache, type CacheStatistics } from '../cache/block-cache.js';
 import { BlockStore } from '../cache/block-store.js';
 import { CacheIndex } from '../cache/cache-index.js';
 import { ListingCache } from '../cache/listing-cache.js';
+import { OwnChanges } from '../cache/own-changes.js';
+import { Walks } from '../cache/walks.js';
 import type { Clock } from '../clock.js';
-import { MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE } from '../constants.js';
+import { MEMORY_SHARE_LISTINGS, MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE, WALK_SHARE } from '../constants.js';
 import { errno, errnoName } from '../errno.js';
 import type { Operations } from '../fuse/operations.js';
 import { type Logger, silentLogger } from '../log.js';
 import type { ObjectClient } from '../s3/object-client.js';
+import { WatchedClient } from '../s3/watched-client.js';
 import type { Conflict } from '../writeback/conflict.js';
 import type { FlushState } from '../writeback/flush-queue.js';
 import { Journal } from '../writeback/journal.js';
@@ -119,7 +122,13 @@ export interface Filesystem extends Operations {
 export async function openFilesystem(options: FilesystemOptions): Promise<Filesystem> {
   mkdirSync(join(options.stateDirectory, 'staged'), { recursive: true, mode: 0o700 });
   mkdirSync(options.cacheDirectory, { recursive: true, mode: 0o700 });
-  const { client, clock, logger, memoryLimitBytes } = options;
+  const { clock, logger, memoryLimitBytes, metadataTtlMs } = options;
+  const changes = new OwnChanges(clock);
+  const client = new WatchedClient(options.client, (key) => changes.note(key));
+  const metadata = options.attributes !== 'listing';
+  const walkOptions = { client, clock, logger, changes, metadata, maxAgeMs: metadataTtlMs / 2 };
+  const maxBytes = memoryLimitBytes * MEMORY_SHARE_LISTINGS * WALK_SHARE;
+  const walks = metadataTtlMs > 0 ? new Walks({ ...walkOptions, maxBytes }) : undefined;
   const index = CacheIndex.open(options.cacheDirectory, logger);
   const store = await BlockStore.open(index, {
     directory: options.cacheDirectory,
@@ -145,8 +154,10 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       isHidden: (key) => isGone(volume, key),
       isHiddenPrefix: async (prefix) => isAllGone(volume, prefix),
       hiddenVersion: () => goneVersion(volume),
-      metadata: options.attributes !== 'listing',
+      metadata,
+      walks,
     }),
+    walks,
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
     writeBack: undefined,

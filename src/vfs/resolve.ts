@@ -5,7 +5,8 @@
  * instead, and the rest of the series costs nothing.
  */
 import type { KnownObject } from '../cache/attribute-store.js';
-import type { Listing } from '../cache/listing-cache.js';
+import type { Listing } from '../cache/listing.js';
+import type { Walk } from '../cache/walks.js';
 import { timespecFromMs } from '../clock.js';
 import { LOOKUP_SERIES, LOOKUP_SERIES_MS, MAX_REMEMBERED_ABSENCES } from '../constants.js';
 import { errno } from '../errno.js';
@@ -292,8 +293,9 @@ async function askByListing(volume: Volume, parent: Inode, name: string): Promis
 }
 
 /** Begins a listing of a directory; what it will have seen leaves the overlay once it is complete. */
-export function startListing(volume: Volume, directory: Inode): Listing {
+export function startListing(volume: Volume, directory: Inode, walk?: Walk): Listing {
   if (volume.writeBack?.places.isShadowed(directory))
     return volume.listings.beginEmpty(directory.nodeid, () => prefixOf(volume, directory));
-  return volume.listings.begin(directory.nodeid, () => prefixOf(volume, directory), directory.begun);
+  const { begun } = directory;
+  return volume.listings.begin(directory.nodeid, () => prefixOf(volume, directory), { begun, walk });
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { AttributeStore, KnownObject } from '../cache/attribute-store.js';
 import type { BlockCache, CachedFile } from '../cache/block-cache.js';
 import type { ListingCache } from '../cache/listing-cache.js';
+import type { Walks } from '../cache/walks.js';
 import type { Clock } from '../clock.js';
 import { errno } from '../errno.js';
 import type { Notifier } from '../fuse/operations.js';
@@ -61,6 +62,8 @@ export interface Volume {
   readonly cache: BlockCache;
   readonly attributes: AttributeStore;
   readonly listings: ListingCache;
+  /** undefined: every directory is asked for itself. */
+  readonly walks: Walks | undefined;
   readonly conflicts: Conflict[];
   readonly staging: StagingSpace;
   /** undefined: every change is in the store before it answers. */

@@ -89,3 +89,33 @@ t.test('tar x of a tree into a new directory: one PUT for each file and director
   };
   await withBucket(t, body, { volume });
 });
+
+t.test('find, du, ls -R and grep -r over 10,000 files in 1,000 directories, cold', { skip }, async (t) => {
+  const least = 10;
+  const before = async ({ server }: Store): Promise<void> => {
+    for (let d = 0; d < 1_000; d++)
+      for (let f = 0; f < 10; f++)
+        server.putSparse(BUCKET, `tree/d${1_000 + d}/f${f}`, 4, [{ offset: 0, data: Buffer.from('text') }]);
+  };
+  const commands = {
+    find: 'find tree -type f | wc -l',
+    du: 'du -a tree | grep -c /f',
+    'ls -R': 'ls -R tree | grep -c ^f',
+  };
+  const body = async ({ server, sh, remount }: Bucket): Promise<void> => {
+    for (const [name, command] of Object.entries(commands)) {
+      const asked = await cost(server, async () => t.equal((await sh(command)).trim(), '10000', name));
+      t.comment(name, JSON.stringify(asked));
+      t.ok(asked.ListObjectsV2 <= least * 1.2 + 4, `${name}: ${asked.ListObjectsV2} LISTs`);
+      t.ok((asked.HeadObject ?? 0) <= 3, `${name}: ${asked.HeadObject} HEADs`);
+      t.same(await cost(server, () => sh(command)), {}, `${name} again`);
+      await remount({ fresh: true });
+    }
+    const removed = await cost(server, () => sh('rm -r tree/d19*'));
+    t.comment(JSON.stringify(removed));
+    // Each directory is asked whether it keeps existing when its last file goes, and whether it is empty.
+    t.ok(removed.ListObjectsV2 <= 2 * 100 + 5, `${removed.ListObjectsV2} LISTs`);
+    t.equal((await sh('find tree -type f | wc -l')).trim(), '9000');
+  };
+  await withBucket(t, body, { before });
+});

@@ -1,4 +1,5 @@
 /** OPENDIR, READDIR(PLUS), RELEASEDIR, FSYNCDIR, MKDIR, RMDIR. */
+import type { Walk } from '../../cache/walks.js';
 import { errno } from '../../errno.js';
 import type { DirentSink, EntryReply, OpenReply, RequestContext } from '../../fuse/operations.js';
 import { isS3Error } from '../../s3/s3-error.js';
@@ -6,7 +7,7 @@ import { S_IFDIR, S_IFMT, S_IFREG } from '../attribute.js';
 import { DirectoryReader, isStillThere, type ReaderEntry, type ReaderPage } from '../directory-reader.js';
 import type { DirectoryHandle } from '../handle-table.js';
 import type { Inode } from '../inode.js';
-import { deleteFolderMarker, writeMarker } from '../marker.js';
+import { deleteFolderMarker, keepDirectory, writeMarker } from '../marker.js';
 import { entryReply, peekEntry } from '../reply.js';
 import { resolve, revealObject, setName, setNameConfirmed, startListing } from '../resolve.js';
 import { FsError } from '../to-errno.js';
@@ -58,7 +59,17 @@ async function readOn(volume: Volume, handle: DirectoryHandle, index: number, si
 }
 
 function listingOf(volume: Volume, directory: Inode): DirectoryReader['listing'] {
-  return volume.listings.fresh(directory.nodeid, volume.options.metadataTtlMs) ?? startListing(volume, directory);
+  const kept = volume.listings.fresh(directory.nodeid, volume.options.metadataTtlMs);
+  const walk = walkTo(volume, directory, kept !== undefined);
+  return kept ?? startListing(volume, directory, walk);
+}
+
+/** The walk that has come to a directory. One whose keys lie elsewhere, or are not its own alone, is asked for itself. */
+function walkTo(volume: Volume, directory: Inode, isListed: boolean): Walk | undefined {
+  const { walks, writeBack } = volume;
+  if (walks === undefined || directory.isBeginning || directory.orphanKey !== undefined) return undefined;
+  if (writeBack?.places.redirectAbove(directory) !== undefined) return undefined;
+  return walks.enter(prefixOf(volume, directory), isListed);
 }
 
 /** Adds a page's entries from `index` on; true when the sink is full. */
@@ -164,6 +175,7 @@ export async function rmdir(volume: Volume, ctx: RequestContext, parentId: numbe
   if (volume.writeBack !== undefined) return rmdirHere(volume, volume.writeBack, inode);
   return changing([parent], async () => {
     if (!(await isEmpty(volume, inode))) return -errno.ENOTEMPTY;
+    await keepDirectory(volume, parent, name, keyOf(volume, inode));
     await removeEmpty(volume, parent, inode);
     return 0;
   });
