@@ -29,6 +29,7 @@ import { Hydrator } from './hydrate.js';
 import type { Inode } from './inode.js';
 import { InodeLog } from './inode-log.js';
 import { InodeTable } from './inode-table.js';
+import { OpenForLong } from './kernel-listing.js';
 import { loadRootAttributes } from './marker.js';
 import { nameIn } from './name.js';
 import { resolve } from './resolve.js';
@@ -158,6 +159,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       walks,
     }),
     walks,
+    openForLong: undefined as never,
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
     writeBack: undefined,
@@ -165,6 +167,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     behind: new Set(),
   };
   const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);
+  Object.assign(volume, { openForLong: new OpenForLong(volume) });
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic(), log) });
   await loadRootAttributes(volume);
   const takenUp = await openWriteBack(volume);
@@ -241,6 +244,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
         if (inode.dirty && inode.orphanKey === undefined && inode.journalId === undefined) volume.writeBack.note(inode);
     },
     async close() {
+      volume.openForLong.close();
       await Promise.all(volume.behind);
       await volume.writeBack?.close();
       await volume.cache.close();

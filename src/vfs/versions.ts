@@ -101,6 +101,7 @@ export function adoptFile(
     known.attributes = attributes;
     return setVersion(volume, known, version, info, askedAt);
   }
+  if (known !== undefined && known.type !== (attributes.mode & S_IFMT)) parent.directory?.overlay.touch();
   if (known !== undefined) volume.inodes.detach(known, keyOf(volume, known));
   const ino = known?.directory === undefined ? known?.ino : undefined;
   return setVersion(volume, volume.inodes.add(parent, name, key, attributes, askedAt, ino), version, info, askedAt);
@@ -148,6 +149,7 @@ function retype(
   if (parent === undefined) return inode;
   const key = keyOf(volume, inode);
   volume.inodes.detach(inode, key);
+  parent.directory?.overlay.touch();
   volume.notifier?.invalEntry(parent.nodeid, name);
   const attributes = fileAttributes(volume, version, info);
   return setVersion(
@@ -205,7 +207,10 @@ export function adoptDirectory(
     return known;
   }
   if (known?.dirty) return known;
-  if (known !== undefined) volume.inodes.detach(known, keyOf(volume, known));
+  if (known !== undefined) {
+    parent.directory?.overlay.touch();
+    volume.inodes.detach(known, keyOf(volume, known));
+  }
   const inode = volume.inodes.add(parent, name, prefix, directoryAttributes(volume, info), askedAt);
   inode.info = info;
   return inode;

@@ -17,6 +17,7 @@ import type { StagingSpace } from '../writeback/staging-space.js';
 import type { HandleTable } from './handle-table.js';
 import type { Inode } from './inode.js';
 import type { InodeTable } from './inode-table.js';
+import type { OpenForLong } from './kernel-listing.js';
 import { keyFits, nameFits, type Part, partOf } from './name.js';
 import { FsError } from './to-errno.js';
 import type { WriteBack } from './write-back/write-back.js';
@@ -62,6 +63,7 @@ export interface Volume {
   readonly cache: BlockCache;
   readonly attributes: AttributeStore;
   readonly listings: ListingCache;
+  readonly openForLong: OpenForLong;
   /** undefined: every directory is asked for itself. */
   readonly walks: Walks | undefined;
   readonly conflicts: Conflict[];
