@@ -88,6 +88,11 @@ export const WALK_AHEAD_PAGES = 2;
 /** Directories of which it is remembered when this mount changed something below them. */
 export const MAX_CHANGED_PREFIXES = 10_000;
 
+/** Pages of one directory, and of all, that are asked before the one in front of them is there; only after so many of the directory. */
+export const MAX_PAGES_AHEAD = 8;
+export const MAX_PAGES_AHEAD_IN_ALL = 16;
+export const PAGES_BEFORE_AHEAD = 12;
+
 /** Renamed files and directories whose st_ino is remembered. */
 export const MAX_INODE_ORIGINS = 100_000;
 

@@ -5,8 +5,9 @@
 import type { Clock } from '../clock.js';
 import { LIST_PAGE_KEYS } from '../constants.js';
 import { compareKeys } from '../s3/key.js';
-import type { ListOptions, ListPage, ObjectClient } from '../s3/object-client.js';
+import type { ListOptions, ObjectClient } from '../s3/object-client.js';
 import { type Item, keyOfItem, mergeByKey } from './listing-entries.js';
+import { type AheadLimit, type DatedPage, PagesAhead } from './pages-ahead.js';
 import type { Walk, Walks } from './walks.js';
 
 export interface SourceOptions {
@@ -18,12 +19,12 @@ export interface SourceOptions {
   readonly metadata?: boolean;
   /** Absent: each directory is asked for itself. */
   readonly walks?: Walks;
+  /** Absent: one page of a directory is asked after the other. */
+  readonly ahead?: { readonly limit: AheadLimit; readonly maxAgeMs: number };
 }
 
 /** A page as the store, or a walk, told it. */
-interface Answer extends ListPage {
-  readonly startedAt: number;
-  readonly asked: number;
+interface Answer extends DatedPage {
   /** In place of a token: the rest comes behind this key. */
   readonly next?: string;
 }
@@ -40,11 +41,14 @@ export interface Collected {
 export class PageSource {
   readonly #options: SourceOptions;
   readonly #walk: Walk | undefined;
+  readonly #ahead: PagesAhead | undefined;
 
   /** @param walk the one that came to the directory */
   constructor(options: SourceOptions, walk?: Walk) {
     this.#options = options;
     this.#walk = walk;
+    const { ahead, clock } = options;
+    this.#ahead = ahead && new PagesAhead((prefix, after) => this.#list(prefix, after, undefined), clock, ahead);
   }
 
   /**
@@ -83,11 +87,13 @@ export class PageSource {
   }
 
   async #ask(prefix: string, after: string, token: string | undefined): Promise<Answer> {
-    const { client, clock, metadata, walks } = this.#options;
-    if (this.#walk !== undefined && token === undefined) {
-      const told = await walks?.list(this.#walk, prefix, after);
-      if (told !== undefined) return told;
-    }
+    if (token !== undefined) return this.#list(prefix, after, token);
+    const told = this.#walk && (await this.#options.walks?.list(this.#walk, prefix, after));
+    return told ?? this.#ahead?.page(prefix, after) ?? this.#list(prefix, after, undefined);
+  }
+
+  async #list(prefix: string, after: string, token: string | undefined): Promise<DatedPage> {
+    const { client, clock, metadata } = this.#options;
     const startedAt = clock.monotonic();
     const startAfter = after === '' || token !== undefined ? undefined : after;
     const options: ListOptions = { prefix, delimiter: '/', startAfter, token, maxKeys: LIST_PAGE_KEYS, metadata };

@@ -10,6 +10,7 @@ import { BlockStore } from '../cache/block-store.js';
 import { CacheIndex } from '../cache/cache-index.js';
 import { ListingCache } from '../cache/listing-cache.js';
 import { OwnChanges } from '../cache/own-changes.js';
+import { AheadLimit } from '../cache/pages-ahead.js';
 import { Walks } from '../cache/walks.js';
 import type { Clock } from '../clock.js';
 import { MEMORY_SHARE_LISTINGS, MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE, WALK_SHARE } from '../constants.js';
@@ -157,6 +158,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       hiddenVersion: () => goneVersion(volume),
       metadata,
       walks,
+      ahead: metadataTtlMs > 0 ? { limit: new AheadLimit(), maxAgeMs: metadataTtlMs / 2 } : undefined,
     }),
     walks,
     openForLong: undefined as never,
