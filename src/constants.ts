@@ -78,6 +78,10 @@ export const MAX_INDEXED_ENTRIES = 50_000;
 /** Entries of all cached listings together. */
 export const MAX_LISTED_ENTRIES = 75_000;
 
+/** A listing that is used in the last part of its time is asked anew meanwhile, unless it is larger than this. */
+export const RENEW_SHARE = 0.8;
+export const MAX_RENEWED_ENTRIES = 10_000;
+
 /** Keys of subtrees that are listed flat take this share of the memory for listings. */
 export const WALK_SHARE = 0.25;
 /** So many directories listed one after another below one that was listed too, each within this time of the last (ms), are a walk. */

@@ -69,6 +69,8 @@ export class Listing {
   readonly #prefix: () => string;
   readonly #begun: string;
   readonly #source: PageSource;
+  /** Its keys may have come with those of other directories. */
+  readonly isOfWalk: boolean;
   #startedAt: number;
   readonly #slots: PageSlot[] = [{ after: '', carry: nothingCarried, page: undefined, loading: undefined }];
   #index: Map<string, ListedEntry> | undefined = new Map();
@@ -82,6 +84,7 @@ export class Listing {
     this.#prefix = prefix;
     this.#begun = begun;
     this.#source = new PageSource(options, walk);
+    this.isOfWalk = walk !== undefined;
     this.#options = options;
     this.#startedAt = options.clock.monotonic();
   }

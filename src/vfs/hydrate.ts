@@ -42,6 +42,7 @@ export class Hydrator {
         volume.attributes.learn(prefix, true);
       }
       keepForListing(volume, entry, known);
+      if (known === undefined) entry.unknownAt = volume.attributes.version;
       return known !== undefined;
     }
     const known = volume.attributes.latest(prefix + entry.part);

@@ -8,7 +8,8 @@ import type { Listing } from '../cache/listing.js';
 import { DirectoryReader } from './directory-reader.js';
 import type { DirectoryHandle } from './handle-table.js';
 import type { Inode } from './inode.js';
-import type { Volume } from './volume.js';
+import { listingInUse } from './resolve.js';
+import { ageOf, type Volume } from './volume.js';
 
 /**
  * Of the time that a listing counts, the part in which the kernel may show its own copy: the attributes that came with it end
@@ -27,8 +28,10 @@ const passes = new WeakMap<Listing, Pass>();
 
 /** The pass that the kernel may have copied, if all that it showed still stands. */
 export function keptPass(volume: Volume, directory: Inode): DirectoryReader | undefined {
-  const listing = volume.listings.fresh(directory.nodeid, volume.options.metadataTtlMs * KEEP_SHARE);
-  const pass = listing === undefined ? undefined : passes.get(listing);
+  const listing = listingInUse(volume, directory);
+  if (listing === undefined || ageOf(volume, listing.startedAt) > volume.options.metadataTtlMs * KEEP_SHARE)
+    return undefined;
+  const pass = passes.get(listing);
   return pass !== undefined && stands(directory, pass) ? pass.reader : undefined;
 }
 

@@ -59,7 +59,7 @@ function resolveLocally(
   if (absentSince !== undefined && ageOf(volume, absentSince) <= negativeTtlMs) return undefined;
   const known = directory.children.get(name);
   if (known !== undefined && (known.dirty || known.staged !== undefined || isFresh(volume, known))) return known;
-  const listing = volume.listings.fresh(parent.nodeid, metadataTtlMs);
+  const listing = listingInUse(volume, parent);
   if (listing === undefined) return 'unknown';
   return resolveFromListing(volume, parent, listing, name, absenceTtl);
 }
@@ -290,6 +290,16 @@ async function askByListing(volume: Volume, parent: Inode, name: string): Promis
   const page = await listing.page(0);
   if (page?.last !== undefined && listing.find(name) === undefined) return 'unknown';
   return resolveFromListing(volume, parent, listing, name, volume.options.negativeTtlMs);
+}
+
+/** The listing of a directory that counts now; used, it is asked anew before it ends. */
+export function listingInUse(volume: Volume, directory: Inode): Listing | undefined {
+  const { metadataTtlMs } = volume.options;
+  const listing = volume.listings.fresh(directory.nodeid, metadataTtlMs);
+  if (listing === undefined || volume.writeBack?.places.isShadowed(directory)) return listing;
+  const { begun } = directory;
+  volume.listings.renew(directory.nodeid, () => prefixOf(volume, directory), { begun }, metadataTtlMs);
+  return listing;
 }
 
 /** Begins a listing of a directory; what it will have seen leaves the overlay once it is complete. */

@@ -297,8 +297,10 @@ t.test('each directory of any tree is exactly what a LIST of its own shows', asy
         return names.sort((a, b) => ((a.length * random) % 7) - ((b.length * random) % 7));
       };
       const compare = async (prefix: string): Promise<void> => {
-        const walked = await setting.read(prefix);
-        const asked = await setting.read(prefix, true);
+        // Where pages end, and with them when an object comes that waits for a prefix of its name, is left to the server.
+        const byName = (a: ListedEntry, b: ListedEntry): number => (a.name < b.name ? -1 : 1);
+        const walked = (await setting.read(prefix)).sort(byName);
+        const asked = (await setting.read(prefix, true)).sort(byName);
         const wanted = JSON.stringify(asked);
         if (JSON.stringify(walked) !== wanted) throw new Error(`${prefix}: ${JSON.stringify(walked)} is not ${wanted}`);
         const below = asked.filter((entry) => entry.directory && !entry.isBeginning).map((entry) => entry.part);
@@ -306,7 +308,7 @@ t.test('each directory of any tree is exactly what a LIST of its own shows', asy
       };
       await compare('t/');
     }),
-    { numRuns: 400 },
+    { numRuns: Number(process.env.PAILFS_MODEL_RUNS ?? 400) },
   );
 });
 

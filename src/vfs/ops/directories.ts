@@ -10,7 +10,7 @@ import type { Inode } from '../inode.js';
 import { beginPass, keptPass } from '../kernel-listing.js';
 import { deleteFolderMarker, keepDirectory, writeMarker } from '../marker.js';
 import { entryReply, peekEntry } from '../reply.js';
-import { resolve, revealObject, setName, setNameConfirmed, startListing } from '../resolve.js';
+import { listingInUse, resolve, revealObject, setName, setNameConfirmed, startListing } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { untilAborted } from '../until-aborted.js';
@@ -67,7 +67,7 @@ async function readOn(volume: Volume, handle: DirectoryHandle, index: number, si
 }
 
 function listingOf(volume: Volume, directory: Inode): DirectoryReader['listing'] {
-  const kept = volume.listings.fresh(directory.nodeid, volume.options.metadataTtlMs);
+  const kept = listingInUse(volume, directory);
   const walk = walkTo(volume, directory, kept !== undefined);
   return kept ?? startListing(volume, directory, walk);
 }
