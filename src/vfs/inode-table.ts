@@ -89,8 +89,8 @@ export class InodeTable {
   }
 
   #inoOf(key: string): number {
-    const digest = hash('sha1', this.#log.originOf(key), 'buffer');
-    return Math.max(digest.readUIntBE(0, 6) * 16 + (digest[6] & 15), ROOT_NODEID + 1);
+    const digest = hash('sha1', this.#log.originOf(key));
+    return Math.max(Number.parseInt(digest.slice(0, 12) + digest[13], 16), ROOT_NODEID + 1);
   }
 
   /**
