@@ -17,9 +17,25 @@ export interface DatedPage extends ListPage {
   readonly asked: number;
 }
 
-/** How many pages all directories together have ahead. */
+/** The pages that all directories together have ahead. Past the limit the oldest goes: its reader may never come. */
 export class AheadLimit {
-  used = 0;
+  readonly #drops = new Map<object, () => void>();
+
+  get used(): number {
+    return this.#drops.size;
+  }
+
+  add(ahead: object, drop: () => void): void {
+    for (const oldest of this.#drops.values()) {
+      if (this.#drops.size < MAX_PAGES_AHEAD_IN_ALL) break;
+      oldest();
+    }
+    this.#drops.set(ahead, drop);
+  }
+
+  remove(ahead: object): void {
+    this.#drops.delete(ahead);
+  }
 }
 
 interface Ahead {
@@ -85,9 +101,13 @@ export class PagesAhead {
 
   /** What was asked and is of no use any more. */
   #drop(ahead: Ahead): void {
-    this.#ahead = this.#ahead.filter((other) => other !== ahead);
-    this.#limit.used--;
+    this.#remove(ahead);
     this.#waste++;
+  }
+
+  #remove(ahead: Ahead): void {
+    this.#ahead = this.#ahead.filter((other) => other !== ahead);
+    this.#limit.remove(ahead);
   }
 
   #end(): void {
@@ -106,8 +126,7 @@ export class PagesAhead {
     if (at < 0) return undefined;
     const taken = this.#ahead[at];
     for (const passed of this.#ahead.slice(0, at)) this.#drop(passed);
-    this.#ahead = this.#ahead.filter((other) => other !== taken);
-    this.#limit.used--;
+    this.#remove(taken);
     this.#lookAhead(prefix, taken.after);
     return taken.page.then((page) => {
       // It ends before the key: the guess was far too low.
@@ -137,7 +156,7 @@ export class PagesAhead {
   #lookAhead(prefix: string, from: string): void {
     const stride = this.#stride;
     if (stride === undefined) return;
-    for (let room = this.#room; room > 0 && this.#limit.used < MAX_PAGES_AHEAD_IN_ALL; room--) {
+    for (let room = this.#room; room > 0; room--) {
       const before = this.#ahead.at(-1);
       const exact = before?.last;
       const guess = guessBehind((before?.after ?? from).slice(prefix.length), stride, STEP);
@@ -157,8 +176,8 @@ export class PagesAhead {
       () => undefined,
     );
     const ahead: Ahead = { after, startedAt: this.#clock.monotonic(), last: undefined, page };
+    this.#limit.add(ahead, () => this.#drop(ahead));
     this.#ahead.push(ahead);
-    this.#limit.used++;
   }
 }
 

@@ -13,6 +13,7 @@ import type { ListOptions, ListPage, ObjectClient } from '../../src/s3/object-cl
 import { nameIn } from '../../src/vfs/name.js';
 import { TestClock, turn } from './fixture.js';
 
+t.setTimeout(120_000);
 const empty = Buffer.alloc(0);
 const lists = (client: MemoryClient): number => client.counters.requests.ListObjectsV2 ?? 0;
 
