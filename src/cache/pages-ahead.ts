@@ -48,7 +48,7 @@ interface Ahead {
 }
 
 /** Of the pages that had to be asked, the share that may be asked in vain. */
-const MAX_WASTE = 0.18;
+const MAX_WASTE = 0.17;
 /** What a page reaches over is taken from so many: one alone says little of names that are spread by chance. */
 const PAGES_FOR_STRIDE = 4;
 /** Guesses are that much of a page apart: a gap costs more than an overlap. */
