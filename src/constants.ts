@@ -76,7 +76,26 @@ export const MAX_REMEMBERED_ABSENCES = 1_000;
 /** A directory of more entries than this is not kept whole in memory. */
 export const MAX_INDEXED_ENTRIES = 50_000;
 /** Entries of all cached listings together. */
-export const MAX_LISTED_ENTRIES = 100_000;
+export const MAX_LISTED_ENTRIES = 75_000;
+
+/** A listing that is used in the last part of its time is asked anew meanwhile, unless it is larger than this. */
+export const RENEW_SHARE = 0.8;
+export const MAX_RENEWED_ENTRIES = 10_000;
+
+/** Keys of subtrees that are listed flat take this share of the memory for listings. */
+export const WALK_SHARE = 0.25;
+/** So many directories listed one after another below one that was listed too, each within this time of the last (ms), are a walk. */
+export const WALK_BEGUN_DIRECTORIES = 2;
+export const WALK_SERIES_MS = 10_000;
+/** Pages of a subtree that are read ahead of the walk. */
+export const WALK_AHEAD_PAGES = 2;
+/** Directories of which it is remembered when this mount changed something below them. */
+export const MAX_CHANGED_PREFIXES = 10_000;
+
+/** Pages of one directory, and of all, that are asked before the one in front of them is there; only after so many of the directory. */
+export const MAX_PAGES_AHEAD = 8;
+export const MAX_PAGES_AHEAD_IN_ALL = 16;
+export const PAGES_BEFORE_AHEAD = 12;
 
 /** Renamed files and directories whose st_ino is remembered. */
 export const MAX_INODE_ORIGINS = 100_000;

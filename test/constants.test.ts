@@ -55,6 +55,9 @@ t.test('requests', async (t) => {
 t.test('names and listings', async (t) => {
   t.ok(c.MAX_NAME_BYTES < c.MAX_KEY_BYTES);
   t.ok(c.LIST_PAGE_KEYS * 5 <= c.MAX_INDEXED_ENTRIES && c.MAX_INDEXED_ENTRIES <= c.MAX_LISTED_ENTRIES);
+  const walks = c.DEFAULT_MEMORY_LIMIT_BYTES * c.MEMORY_SHARE_LISTINGS * c.WALK_SHARE;
+  t.ok(walks >= 12 * c.LIST_PAGE_KEYS * 250, 'the pages that are read for one directory, and more');
+  t.ok(c.WALK_BEGUN_DIRECTORIES >= 2 && c.WALK_SERIES_MS < c.DEFAULT_METADATA_TTL_MS);
 });
 
 t.test('times', async (t) => {

@@ -56,6 +56,13 @@ export class AttributeStore {
   /** Prefixes (with their trailing slash) in which an object with, or only objects without, POSIX metadata were seen. */
   readonly #learnt = new LRUCache<string, boolean>({ max: MAX_LEARNT_PREFIXES });
 
+  #version = 0;
+
+  /** Changes with whatever is learnt or forgotten: of what was not known at one version nothing is known at the same. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** What this machine wrote since then (ms since 1970) and before this run may have been written once more. */
   #doubtfulFrom = Number.POSITIVE_INFINITY;
   readonly #startedAt: number;
@@ -132,6 +139,7 @@ export class AttributeStore {
   }
 
   put(key: string, info: KnownObject): void {
+    this.#version++;
     void this.#entries.put(key, { info, written: false, at: this.#clock.now() } satisfies Entry);
   }
 
@@ -140,10 +148,12 @@ export class AttributeStore {
    * found impossible.
    */
   putWritten(key: string, info: KnownObject): Promise<void> {
+    this.#version++;
     return this.#entries.put(key, { info, written: true, at: this.#clock.now() } satisfies Entry);
   }
 
   remove(key: string): void {
+    this.#version++;
     void this.#entries.remove(key);
   }
 

@@ -20,6 +20,8 @@ export interface ListedFile {
   readonly isFolderMarker?: boolean;
   /** What was asked of it for this listing and does not count longer (see AttributeStore.isFinal). */
   info?: KnownObject;
+  /** Version of the attribute store that knew nothing of it. */
+  unknownAt?: number;
   /** User metadata, where the LIST told it; the attribute store takes it before the page is shown. */
   metadata?: Readonly<Record<string, string>>;
 }

@@ -1,9 +1,9 @@
 /**
- * One pass through a directory, for one open handle: pages of the listing merged with what this mount did to the names,
+ * One pass through a directory, for one open handle or several that began at the same state: pages of the listing merged with what this mount did to the names,
  * in the order of the keys. A page is merged once, when the reader comes to it, and stays as it was for this handle, so
  * that offsets are stable while files come and go; pages far behind are let go and merged again if somebody seeks back.
  */
-import type { Listing, ListingPage } from '../cache/listing-cache.js';
+import type { Listing, ListingPage } from '../cache/listing.js';
 import type { ListedEntry } from '../cache/listing-entries.js';
 import { compareKeys } from '../s3/key.js';
 import type { Inode } from './inode.js';
@@ -42,6 +42,11 @@ export class DirectoryReader {
     this.listing = listing;
   }
 
+  /** All of it can be read again as it was: nothing was let go. */
+  get isWhole(): boolean {
+    return this.listing.names !== undefined;
+  }
+
   /** The page that holds entry `index`; undefined behind the end. Waits only where the listing has to be asked. */
   async pageAt(index: number): Promise<ReaderPage | undefined> {
     for (let number = Math.max(0, this.#numberOf(index)); ; number++) {
@@ -69,6 +74,9 @@ export class DirectoryReader {
     const before = number === 0 ? undefined : this.#slots[number - 1];
     const listed = await this.listing.page(number);
     if (listed === undefined) return undefined;
+    // Another handle may have come to it meanwhile: it is merged once.
+    const merged = this.#slots[number]?.page;
+    if (merged !== undefined) return merged;
     const first =
       this.#slots[number]?.first ?? (before?.page === undefined ? 0 : before.page.first + before.page.entries.length);
     const page: ReaderPage = {
@@ -78,7 +86,7 @@ export class DirectoryReader {
       isLast: listed.last === undefined,
     };
     this.#slots[number] = { first, page };
-    for (let far = 0; far <= number - KEPT_PAGES; far++) this.#slots[far].page = undefined;
+    if (!this.isWhole) for (let far = 0; far <= number - KEPT_PAGES; far++) this.#slots[far].page = undefined;
     return page;
   }
 

@@ -9,12 +9,16 @@ import { BlockCache, type CacheStatistics } from '../cache/block-cache.js';
 import { BlockStore } from '../cache/block-store.js';
 import { CacheIndex } from '../cache/cache-index.js';
 import { ListingCache } from '../cache/listing-cache.js';
+import { OwnChanges } from '../cache/own-changes.js';
+import { AheadLimit } from '../cache/pages-ahead.js';
+import { Walks } from '../cache/walks.js';
 import type { Clock } from '../clock.js';
-import { MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE } from '../constants.js';
+import { MEMORY_SHARE_LISTINGS, MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE, WALK_SHARE } from '../constants.js';
 import { errno, errnoName } from '../errno.js';
 import type { Operations } from '../fuse/operations.js';
 import { type Logger, silentLogger } from '../log.js';
 import type { ObjectClient } from '../s3/object-client.js';
+import { WatchedClient } from '../s3/watched-client.js';
 import type { Conflict } from '../writeback/conflict.js';
 import type { FlushState } from '../writeback/flush-queue.js';
 import { Journal } from '../writeback/journal.js';
@@ -26,6 +30,7 @@ import { Hydrator } from './hydrate.js';
 import type { Inode } from './inode.js';
 import { InodeLog } from './inode-log.js';
 import { InodeTable } from './inode-table.js';
+import { OpenForLong } from './kernel-listing.js';
 import { loadRootAttributes } from './marker.js';
 import { nameIn } from './name.js';
 import { resolve } from './resolve.js';
@@ -119,7 +124,13 @@ export interface Filesystem extends Operations {
 export async function openFilesystem(options: FilesystemOptions): Promise<Filesystem> {
   mkdirSync(join(options.stateDirectory, 'staged'), { recursive: true, mode: 0o700 });
   mkdirSync(options.cacheDirectory, { recursive: true, mode: 0o700 });
-  const { client, clock, logger, memoryLimitBytes } = options;
+  const { clock, logger, memoryLimitBytes, metadataTtlMs } = options;
+  const changes = new OwnChanges(clock);
+  const client = new WatchedClient(options.client, (key) => changes.note(key));
+  const metadata = options.attributes !== 'listing';
+  const walkOptions = { client, clock, logger, changes, metadata, maxAgeMs: metadataTtlMs / 2 };
+  const maxBytes = memoryLimitBytes * MEMORY_SHARE_LISTINGS * WALK_SHARE;
+  const walks = metadataTtlMs > 0 ? new Walks({ ...walkOptions, maxBytes }) : undefined;
   const index = CacheIndex.open(options.cacheDirectory, logger);
   const store = await BlockStore.open(index, {
     directory: options.cacheDirectory,
@@ -145,8 +156,12 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
       isHidden: (key) => isGone(volume, key),
       isHiddenPrefix: async (prefix) => isAllGone(volume, prefix),
       hiddenVersion: () => goneVersion(volume),
-      metadata: options.attributes !== 'listing',
+      metadata,
+      walks,
+      ahead: metadataTtlMs > 0 ? { limit: new AheadLimit(), maxAgeMs: metadataTtlMs / 2 } : undefined,
     }),
+    walks,
+    openForLong: undefined as never,
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
     writeBack: undefined,
@@ -154,6 +169,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     behind: new Set(),
   };
   const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);
+  Object.assign(volume, { openForLong: new OpenForLong(volume) });
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic(), log) });
   await loadRootAttributes(volume);
   const takenUp = await openWriteBack(volume);
@@ -230,6 +246,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
         if (inode.dirty && inode.orphanKey === undefined && inode.journalId === undefined) volume.writeBack.note(inode);
     },
     async close() {
+      volume.openForLong.close();
       await Promise.all(volume.behind);
       await volume.writeBack?.close();
       await volume.cache.close();

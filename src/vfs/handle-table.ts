@@ -36,6 +36,14 @@ export class HandleTable {
     return this.#directories.size;
   }
 
+  *directoriesOf(inode: Inode): Generator<DirectoryHandle> {
+    if (inode.handles > 0) for (const handle of this.#directories.values()) if (handle.inode === inode) yield handle;
+  }
+
+  *openDirectoryNodes(): Generator<number> {
+    for (const { inode } of this.#directories.values()) yield inode.nodeid;
+  }
+
   /** @param flags those of open(2) */
   openFile(inode: Inode, flags: number): number {
     const access = flags & 3;
@@ -52,9 +60,9 @@ export class HandleTable {
     return this.#next++;
   }
 
-  openDirectory(inode: Inode): number {
+  openDirectory(inode: Inode, reader?: DirectoryReader): number {
     inode.handles++;
-    this.#directories.set(this.#next, { inode, reader: undefined });
+    this.#directories.set(this.#next, { inode, reader });
     return this.#next++;
   }
 

@@ -5,7 +5,7 @@
  * entries of the page are asked in parallel. With `full` they always are, with `listing` never.
  */
 import type { KnownObject } from '../cache/attribute-store.js';
-import type { ListingPage } from '../cache/listing-cache.js';
+import type { ListingPage } from '../cache/listing.js';
 import type { ListedEntry, ListedFile } from '../cache/listing-entries.js';
 import { PAGES_PER_SAMPLE, PARALLEL_HEADS } from '../constants.js';
 import { isArchiveClass } from '../s3/object-headers.js';
@@ -21,7 +21,7 @@ export class Hydrator {
     const { attributes } = volume.options;
     if (attributes === 'listing') return;
     for (const entry of page.entries) if (!entry.directory) takeTold(volume, prefix + entry.part, entry, page.date);
-    this.#pages++;
+    this.#pages += page.asked;
     const unknown = page.entries.filter((entry) => !this.#isKnown(volume, prefix, entry));
     if (unknown.length === 0) return;
     const inDoubt = unknown.filter(({ part }) => volume.attributes.isInDoubt(prefix + part));
@@ -42,6 +42,7 @@ export class Hydrator {
         volume.attributes.learn(prefix, true);
       }
       keepForListing(volume, entry, known);
+      if (known === undefined) entry.unknownAt = volume.attributes.version;
       return known !== undefined;
     }
     const known = volume.attributes.latest(prefix + entry.part);

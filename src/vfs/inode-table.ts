@@ -3,7 +3,7 @@
  * mounted; st_ino is kept apart from them: it follows from the key an object had when it was first seen (inode-log.ts), so
  * that it goes along with a rename, and is the same after a remount.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { errno } from '../errno.js';
 import { ROOT_NODEID } from '../fuse/operations.js';
 import { Inode, type InodeAttributes } from './inode.js';
@@ -89,8 +89,8 @@ export class InodeTable {
   }
 
   #inoOf(key: string): number {
-    const digest = createHash('sha1').update(this.#log.originOf(key)).digest();
-    return Math.max(digest.readUIntBE(0, 6) * 16 + (digest[6] & 15), ROOT_NODEID + 1);
+    const digest = hash('sha1', this.#log.originOf(key));
+    return Math.max(Number.parseInt(digest.slice(0, 12) + digest[13], 16), ROOT_NODEID + 1);
   }
 
   /**

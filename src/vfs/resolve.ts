@@ -5,7 +5,8 @@
  * instead, and the rest of the series costs nothing.
  */
 import type { KnownObject } from '../cache/attribute-store.js';
-import type { Listing } from '../cache/listing-cache.js';
+import type { Listing } from '../cache/listing.js';
+import type { Walk } from '../cache/walks.js';
 import { timespecFromMs } from '../clock.js';
 import { LOOKUP_SERIES, LOOKUP_SERIES_MS, MAX_REMEMBERED_ABSENCES } from '../constants.js';
 import { errno } from '../errno.js';
@@ -58,7 +59,7 @@ function resolveLocally(
   if (absentSince !== undefined && ageOf(volume, absentSince) <= negativeTtlMs) return undefined;
   const known = directory.children.get(name);
   if (known !== undefined && (known.dirty || known.staged !== undefined || isFresh(volume, known))) return known;
-  const listing = volume.listings.fresh(parent.nodeid, metadataTtlMs);
+  const listing = listingInUse(volume, parent);
   if (listing === undefined) return 'unknown';
   return resolveFromListing(volume, parent, listing, name, absenceTtl);
 }
@@ -291,9 +292,20 @@ async function askByListing(volume: Volume, parent: Inode, name: string): Promis
   return resolveFromListing(volume, parent, listing, name, volume.options.negativeTtlMs);
 }
 
+/** The listing of a directory that counts now; used, it is asked anew before it ends. */
+export function listingInUse(volume: Volume, directory: Inode): Listing | undefined {
+  const { metadataTtlMs } = volume.options;
+  const listing = volume.listings.fresh(directory.nodeid, metadataTtlMs);
+  if (listing === undefined || volume.writeBack?.places.isShadowed(directory)) return listing;
+  const { begun } = directory;
+  volume.listings.renew(directory.nodeid, () => prefixOf(volume, directory), { begun }, metadataTtlMs);
+  return listing;
+}
+
 /** Begins a listing of a directory; what it will have seen leaves the overlay once it is complete. */
-export function startListing(volume: Volume, directory: Inode): Listing {
+export function startListing(volume: Volume, directory: Inode, walk?: Walk): Listing {
   if (volume.writeBack?.places.isShadowed(directory))
     return volume.listings.beginEmpty(directory.nodeid, () => prefixOf(volume, directory));
-  return volume.listings.begin(directory.nodeid, () => prefixOf(volume, directory), directory.begun);
+  const { begun } = directory;
+  return volume.listings.begin(directory.nodeid, () => prefixOf(volume, directory), { begun, walk });
 }

@@ -4,7 +4,7 @@
  * because the kernel goes on believing the size it was told. What this mount is writing is never replaced by what somebody else wrote: that is found out, and kept beside it, at the upload.
  */
 import type { KnownObject, ListedVersion } from '../cache/attribute-store.js';
-import type { ListedEntry } from '../cache/listing-entries.js';
+import type { ListedEntry, ListedFile } from '../cache/listing-entries.js';
 import { timespecFromMs } from '../clock.js';
 import {
   decodeAttributes,
@@ -18,7 +18,7 @@ import {
   S_IFSOCK,
 } from './attribute.js';
 import type { Inode, InodeAttributes } from './inode.js';
-import { dropCached, keyOf, keyOfName, type Volume } from './volume.js';
+import { dropCached, keyOf, keyOfName, prefixOf, type Volume } from './volume.js';
 
 const noXattrs: ReadonlyMap<string, Uint8Array> = new Map();
 const fileTypes = new Set([S_IFREG, S_IFLNK, S_IFIFO, S_IFCHR, S_IFBLK, S_IFSOCK]);
@@ -69,15 +69,24 @@ function plainVersion({ etag, size, lastModified, storageClass }: ListedVersion)
 
 const wholeSeconds = (ms: number): number => Math.floor(ms / 1000);
 
+/** What is known of a version beyond what a LIST tells, if that was not asked already. */
+function knownOf(volume: Volume, key: string, version: ListedVersion & Partial<ListedFile>): KnownObject | undefined {
+  if (version.unknownAt === volume.attributes.version) return undefined;
+  const known = volume.attributes.get(key, version);
+  if (known === undefined && version.part !== undefined) version.unknownAt = volume.attributes.version;
+  return known;
+}
+
 /**
  * The inode of an object that the store has under `name`.
+ * @param version an entry of a listing, or what a HEAD told
  * @param askedAt monotonic time at which the store was asked (ms)
  */
 export function adoptFile(
   volume: Volume,
   parent: Inode,
   name: string,
-  version: ListedVersion,
+  version: ListedVersion & Partial<ListedFile>,
   info: KnownObject | undefined,
   askedAt: number,
 ): Inode {
@@ -88,8 +97,9 @@ export function adoptFile(
   if (known?.version !== undefined && known.directory === undefined && sameVersion(known.version, version)) {
     return refresh(volume, known, version, info, askedAt);
   }
-  const key = keyOfName(volume, parent, name, false);
-  info ??= volume.attributes.get(key, version);
+  const key =
+    version.part === undefined ? keyOfName(volume, parent, name, false) : prefixOf(volume, parent) + version.part;
+  info ??= knownOf(volume, key, version);
   const attributes = fileAttributes(volume, version, info);
   if (
     known !== undefined &&
@@ -101,6 +111,7 @@ export function adoptFile(
     known.attributes = attributes;
     return setVersion(volume, known, version, info, askedAt);
   }
+  if (known !== undefined && known.type !== (attributes.mode & S_IFMT)) parent.directory?.overlay.touch();
   if (known !== undefined) volume.inodes.detach(known, keyOf(volume, known));
   const ino = known?.directory === undefined ? known?.ino : undefined;
   return setVersion(volume, volume.inodes.add(parent, name, key, attributes, askedAt, ino), version, info, askedAt);
@@ -110,13 +121,13 @@ export function adoptFile(
 function refresh(
   volume: Volume,
   inode: Inode,
-  version: ListedVersion,
+  version: ListedVersion & Partial<ListedFile>,
   info: KnownObject | undefined,
   askedAt: number,
 ): Inode {
   if (askedAt < inode.checkedAt) return inode;
   const redated = wholeSeconds(inode.version?.lastModified ?? 0) !== wholeSeconds(version.lastModified);
-  info ??= redated ? volume.attributes.get(keyOf(volume, inode), version) : latestOf(volume, inode, version);
+  info ??= redated ? knownOf(volume, keyOf(volume, inode), version) : latestOf(volume, inode, version);
   if (info !== inode.info || redated) {
     const attributes = fileAttributes(volume, version, info);
     if ((attributes.mode & S_IFMT) !== inode.type) return retype(volume, inode, version, info, askedAt);
@@ -129,10 +140,10 @@ function refresh(
 }
 
 /** What was learnt within the seconds of a date may have changed in them: what was learnt later goes before it. */
-function latestOf(volume: Volume, inode: Inode, version: ListedVersion): KnownObject | undefined {
+function latestOf(volume: Volume, inode: Inode, version: ListedVersion & Partial<ListedFile>): KnownObject | undefined {
   const { info } = inode;
   if (info !== undefined && volume.attributes.isFinal(info)) return info;
-  const known = volume.attributes.get(keyOf(volume, inode), version);
+  const known = knownOf(volume, keyOf(volume, inode), version);
   return info === undefined || (known !== undefined && known.date > info.date) ? known : info;
 }
 
@@ -148,6 +159,7 @@ function retype(
   if (parent === undefined) return inode;
   const key = keyOf(volume, inode);
   volume.inodes.detach(inode, key);
+  parent.directory?.overlay.touch();
   volume.notifier?.invalEntry(parent.nodeid, name);
   const attributes = fileAttributes(volume, version, info);
   return setVersion(
@@ -205,7 +217,10 @@ export function adoptDirectory(
     return known;
   }
   if (known?.dirty) return known;
-  if (known !== undefined) volume.inodes.detach(known, keyOf(volume, known));
+  if (known !== undefined) {
+    parent.directory?.overlay.touch();
+    volume.inodes.detach(known, keyOf(volume, known));
+  }
   const inode = volume.inodes.add(parent, name, prefix, directoryAttributes(volume, info), askedAt);
   inode.info = info;
   return inode;

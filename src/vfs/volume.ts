@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { AttributeStore, KnownObject } from '../cache/attribute-store.js';
 import type { BlockCache, CachedFile } from '../cache/block-cache.js';
 import type { ListingCache } from '../cache/listing-cache.js';
+import type { Walks } from '../cache/walks.js';
 import type { Clock } from '../clock.js';
 import { errno } from '../errno.js';
 import type { Notifier } from '../fuse/operations.js';
@@ -16,6 +17,7 @@ import type { StagingSpace } from '../writeback/staging-space.js';
 import type { HandleTable } from './handle-table.js';
 import type { Inode } from './inode.js';
 import type { InodeTable } from './inode-table.js';
+import type { OpenForLong } from './kernel-listing.js';
 import { keyFits, nameFits, type Part, partOf } from './name.js';
 import { FsError } from './to-errno.js';
 import type { WriteBack } from './write-back/write-back.js';
@@ -61,6 +63,9 @@ export interface Volume {
   readonly cache: BlockCache;
   readonly attributes: AttributeStore;
   readonly listings: ListingCache;
+  readonly openForLong: OpenForLong;
+  /** undefined: every directory is asked for itself. */
+  readonly walks: Walks | undefined;
   readonly conflicts: Conflict[];
   readonly staging: StagingSpace;
   /** undefined: every change is in the store before it answers. */

@@ -16,6 +16,17 @@ let sequence = 0;
 
 export class Overlay<T> {
   readonly #records = new Map<string, OverlayRecord<T>>();
+  #version = 0;
+
+  /** Changes with whatever changes what is shown. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** What a name stands for has changed, but for what this mount did. */
+  touch(): void {
+    this.#version++;
+  }
 
   get size(): number {
     return this.#records.size;
@@ -34,6 +45,7 @@ export class Overlay<T> {
   /** Notes a change that the store does not have yet. Answers its sequence. */
   set(name: string, present: T | undefined): number {
     sequence++;
+    this.#version++;
     this.#records.set(name, { sequence, present, confirmedAt: undefined });
     return sequence;
   }
@@ -50,11 +62,12 @@ export class Overlay<T> {
 
   /** Takes a record back: the store refused the change. */
   revert(name: string, of: number): void {
-    if (this.#records.get(name)?.sequence === of) this.#records.delete(name);
+    if (this.#records.get(name)?.sequence === of) this.drop(name);
   }
 
   /** Nothing is known of the name any more: the store is to be asked. */
   drop(name: string): void {
+    this.#version++;
     this.#records.delete(name);
   }
 

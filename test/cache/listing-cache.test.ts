@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { Listing, ListingCache, type ListingOptions, type ListingPage } from '../../src/cache/listing-cache.js';
+import { Listing, type ListingOptions, type ListingPage } from '../../src/cache/listing.js';
+import { ListingCache } from '../../src/cache/listing-cache.js';
 import type { ListedEntry } from '../../src/cache/listing-entries.js';
 import { LIST_PAGE_KEYS, MAX_INDEXED_ENTRIES, MAX_LISTED_ENTRIES } from '../../src/constants.js';
 import { FaultyClient } from '../../src/s3/faulty-client.js';
@@ -26,7 +27,7 @@ function setUp(client: MemoryClient | FaultyClient, more: Partial<ListingOptions
     hydrate: async () => {},
     ...more,
   };
-  return { options, listing: (prefix = 'd/', begun = '') => new Listing(() => prefix, options, begun) };
+  return { options, listing: (prefix = 'd/', begun = '') => new Listing(() => prefix, options, { begun }) };
 }
 
 async function all(listing: Listing): Promise<ListedEntry[]> {

@@ -89,3 +89,70 @@ t.test('tar x of a tree into a new directory: one PUT for each file and director
   };
   await withBucket(t, body, { volume });
 });
+
+t.test('find, du, ls -R and grep -r over 10,000 files in 1,000 directories, cold', { skip }, async (t) => {
+  const least = 10;
+  const before = async ({ server }: Store): Promise<void> => {
+    for (let d = 0; d < 1_000; d++)
+      for (let f = 0; f < 10; f++)
+        server.putSparse(BUCKET, `tree/d${1_000 + d}/f${f}`, 4, [{ offset: 0, data: Buffer.from('text') }]);
+  };
+  const commands = {
+    find: 'find tree -type f | wc -l',
+    du: 'du -a tree | grep -c /f',
+    'ls -R': 'ls -R tree | grep -c ^f',
+  };
+  const body = async ({ server, sh, remount }: Bucket): Promise<void> => {
+    for (const [name, command] of Object.entries(commands)) {
+      const asked = await cost(server, async () => t.equal((await sh(command)).trim(), '10000', name));
+      t.comment(name, JSON.stringify(asked));
+      t.ok(asked.ListObjectsV2 <= least * 1.2 + 4, `${name}: ${asked.ListObjectsV2} LISTs`);
+      t.ok((asked.HeadObject ?? 0) <= 3, `${name}: ${asked.HeadObject} HEADs`);
+      const again = await cost(server, () => sh(command));
+      // Through libfuse the nodes of directories, and their listings with them, are forgotten soon.
+      if (testDriver === 'kernel') t.same(again, {}, `${name} again`);
+      else t.ok((again.ListObjectsV2 ?? 0) <= least * 1.2 + 4, `${name} again: ${again.ListObjectsV2} LISTs`);
+      await remount({ fresh: true });
+    }
+    const removed = await cost(server, () => sh('rm -r tree/d19*'));
+    t.comment(JSON.stringify(removed));
+    // Each directory is asked whether it keeps existing when its last file goes, and whether it is empty.
+    t.ok(removed.ListObjectsV2 <= 2 * 100 + 5, `${removed.ListObjectsV2} LISTs`);
+    t.equal((await sh('find tree -type f | wc -l')).trim(), '9000');
+  };
+  // However long the first takes: what is counted of the second is what it asks while all of it counts.
+  await withBucket(t, body, { before, volume: { metadataTtlMs: 600_000 } });
+});
+
+const skipSlow = skip || (testDriver !== 'kernel' && 'nothing is listed ahead of a reader that is slower than LIST');
+
+t.test(
+  'ls of 50,000 files with 20 ms to each answer: several pages at one time, few in vain',
+  { skip: skipSlow },
+  async (t) => {
+    const count = 50_000;
+    let [running, most] = [0, 0];
+    const body = async ({ server, store, sh }: Bucket): Promise<void> => {
+      const match = { operation: 'ListObjectsV2' };
+      const before = async (): Promise<void> => {
+        most = Math.max(most, ++running);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        running--;
+      };
+      server.faults.add({ match, action: { kind: 'call', before } });
+      let begun = performance.now();
+      t.equal((await store.keys('many/')).length, count);
+      const serial = performance.now() - begun;
+      most = 0;
+      begun = performance.now();
+      const asked = await cost(server, async () => t.equal((await sh('ls -U many | wc -l')).trim(), String(count)));
+      const took = performance.now() - begun;
+      t.comment(`${(took / serial).toFixed(2)} of a serial walk, ${most} at one time`, JSON.stringify(asked));
+      // One more looks whether the name is that of a directory.
+      t.ok(asked.ListObjectsV2 <= 1 + (count / 1_000) * 1.2, `${asked.ListObjectsV2} LISTs`);
+      t.ok((asked.HeadObject ?? 0) <= 8, `${asked.HeadObject} HEADs`);
+      t.ok(most > 2, `${most} at one time`);
+    };
+    await withBucket(t, body, { before: (store) => fill(store, count) });
+  },
+);

@@ -312,3 +312,17 @@ t.test('a directory that was shown before its metadata was learnt gets its mode 
     t.equal((await volume.entry('d/m')).attributes.mode, 0o040700);
   }),
 );
+
+t.test('a directory without a marker that loses its last directory stays until rmdir', () =>
+  withVolume(async (volume) => {
+    volume.holds = false;
+    await volume.put('d/s/f', 'x');
+    await volume.unlink('d/s/f');
+    await volume.rmdir('d/s');
+    await volume.fs.flushAll();
+    await volume.remount(true);
+    t.same(await volume.list('d'), []);
+    await volume.rmdir('d');
+    t.same(await volume.list(''), []);
+  }),
+);

@@ -1,14 +1,16 @@
 /** OPENDIR, READDIR(PLUS), RELEASEDIR, FSYNCDIR, MKDIR, RMDIR. */
+import type { Walk } from '../../cache/walks.js';
 import { errno } from '../../errno.js';
 import type { DirentSink, EntryReply, OpenReply, RequestContext } from '../../fuse/operations.js';
 import { isS3Error } from '../../s3/s3-error.js';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../attribute.js';
-import { DirectoryReader, isStillThere, type ReaderEntry, type ReaderPage } from '../directory-reader.js';
+import { type DirectoryReader, isStillThere, type ReaderEntry, type ReaderPage } from '../directory-reader.js';
 import type { DirectoryHandle } from '../handle-table.js';
 import type { Inode } from '../inode.js';
-import { deleteFolderMarker, writeMarker } from '../marker.js';
+import { beginPass, keptPass } from '../kernel-listing.js';
+import { deleteFolderMarker, keepDirectory, writeMarker } from '../marker.js';
 import { entryReply, peekEntry } from '../reply.js';
-import { resolve, revealObject, setName, setNameConfirmed, startListing } from '../resolve.js';
+import { listingInUse, resolve, revealObject, setName, setNameConfirmed, startListing } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { untilAborted } from '../until-aborted.js';
@@ -24,7 +26,14 @@ const DOT_DOT = 2;
 const FIRST_OFFSET = 3;
 
 export function opendir(volume: Volume, nodeid: number): OpenReply {
-  return { fh: volume.handles.openDirectory(volume.inodes.directory(nodeid)) };
+  const inode = volume.inodes.directory(nodeid);
+  // Where everything has to be asked each time nothing is kept.
+  const cacheDir = volume.options.metadataTtlMs > 0;
+  const kept = cacheDir ? keptPass(volume, inode) : undefined;
+  // It may not be read here at all, and still the walk came by.
+  if (kept !== undefined) walkTo(volume, inode, true);
+  if (cacheDir) volume.openForLong.opened();
+  return { fh: volume.handles.openDirectory(inode, kept), cacheDir, keepCache: kept !== undefined };
 }
 
 export function releasedir(volume: Volume, fh: number): number {
@@ -47,7 +56,7 @@ export function readdir(volume: Volume, fh: number, offset: number, sink: Dirent
 
 /** Goes on page by page until the sink is full or the directory ends. */
 async function readOn(volume: Volume, handle: DirectoryHandle, index: number, sink: DirentSink): Promise<number> {
-  handle.reader ??= new DirectoryReader(handle.inode, listingOf(volume, handle.inode));
+  handle.reader ??= beginPass(volume, handle, listingOf(volume, handle.inode));
   for (;;) {
     const page = await handle.reader.pageAt(index);
     if (page === undefined || fill(volume, handle, page, index, sink)) return 0;
@@ -58,7 +67,17 @@ async function readOn(volume: Volume, handle: DirectoryHandle, index: number, si
 }
 
 function listingOf(volume: Volume, directory: Inode): DirectoryReader['listing'] {
-  return volume.listings.fresh(directory.nodeid, volume.options.metadataTtlMs) ?? startListing(volume, directory);
+  const kept = listingInUse(volume, directory);
+  const walk = walkTo(volume, directory, kept !== undefined);
+  return kept ?? startListing(volume, directory, walk);
+}
+
+/** The walk that has come to a directory. One whose keys lie elsewhere, or are not its own alone, is asked for itself. */
+function walkTo(volume: Volume, directory: Inode, isListed: boolean): Walk | undefined {
+  const { walks, writeBack } = volume;
+  if (walks === undefined || directory.isBeginning || directory.orphanKey !== undefined) return undefined;
+  if (writeBack?.places.redirectAbove(directory) !== undefined) return undefined;
+  return walks.enter(prefixOf(volume, directory), isListed);
 }
 
 /** Adds a page's entries from `index` on; true when the sink is full. */
@@ -164,6 +183,7 @@ export async function rmdir(volume: Volume, ctx: RequestContext, parentId: numbe
   if (volume.writeBack !== undefined) return rmdirHere(volume, volume.writeBack, inode);
   return changing([parent], async () => {
     if (!(await isEmpty(volume, inode))) return -errno.ENOTEMPTY;
+    await keepDirectory(volume, parent, name, keyOf(volume, inode));
     await removeEmpty(volume, parent, inode);
     return 0;
   });
