@@ -11,6 +11,7 @@ import { isS3Error } from '../s3/s3-error.js';
 import type { StagedFile } from '../writeback/staged-file.js';
 import { isConflict, UploadSuperseded } from '../writeback/upload.js';
 import { keepConflictCopy } from './conflict-copy.js';
+import { standsFor } from './content-reader.js';
 import { followCopies, keepCopies } from './copied-content.js';
 import { headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
@@ -102,8 +103,8 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, co
 
 /** What is sent is what the journal says is sent: after a crash the object is recognised by it. */
 function noteSending({ writeBack }: Volume, inode: Inode, sent: Sent): void {
-  if (writeBack === undefined) return;
   beginSending(inode, sent);
+  if (writeBack === undefined) return;
   writeBack.markStored(inode.parent);
   writeBack.note(inode);
 }
@@ -170,7 +171,6 @@ async function writeOver(
       if (now !== undefined && volume.writeBack !== undefined) {
         if (isOurs(now)) return now;
         if (inode.sent.some((one) => one.key === key && isSent(now, one))) {
-          // An earlier state of this file: what was not written since is the same there.
           if (isInPlace(inode, key) && inode.version !== undefined) standsFor(volume, inode, now);
           expected = now.etag;
           continue;
@@ -180,11 +180,6 @@ async function writeOver(
       if (!isS3Error(error, 'ConditionalConflict') || now?.etag !== expected) throw error;
     }
   }
-}
-
-function standsFor(volume: Volume, inode: Inode, { etag, size, lastModified }: KnownObject): void {
-  dropCached(volume, inode);
-  inode.version = { etag, size, lastModified };
 }
 
 /** The file has another name than its object: a copy inside the store, with its attributes where they changed. */

@@ -3,11 +3,15 @@
  * elsewhere from there, the rest from the version it started from, zeros where none has any.
  */
 
+import type { KnownObject } from '../cache/attribute-store.js';
 import { errno } from '../errno.js';
+import { isS3Error } from '../s3/s3-error.js';
 import type { StagedFile } from '../writeback/staged-file.js';
+import { headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
+import { isSent } from './sent.js';
 import { FsError } from './to-errno.js';
-import { cachedOf, type Volume } from './volume.js';
+import { cachedOf, dropCached, keyOf, type Volume } from './volume.js';
 
 /** Pieces of [start, end) of a file that is being written; the range must lie within its size. */
 export async function readStaged(
@@ -31,16 +35,58 @@ export async function readStaged(
   return pieces;
 }
 
-async function readBase(
+function readBase(
   volume: Volume,
   inode: Inode,
   start: number,
   end: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array[]> {
-  const file = cachedOf(volume, inode);
-  if (file === undefined) throw new FsError(errno.ESTALE, `${inode.path}: the version it started from is gone`);
-  return volume.cache.read(file, start, end, signal);
+  const read = async (): Promise<Uint8Array[]> => {
+    const file = cachedOf(volume, inode);
+    if (file === undefined) throw new FsError(errno.ESTALE, `${inode.path}: the version it started from is gone`);
+    return volume.cache.read(file, start, end, signal);
+  };
+  return sinceLanded(volume, inode, read(), read);
+}
+
+/** The version is not in the store any more (or was never). */
+export const isGone = (error: unknown): boolean =>
+  isS3Error(error, 'NotFound') || isS3Error(error, 'PreconditionFailed');
+
+/**
+ * The bytes of the version that an inode stands for. Where that is gone because an upload of ours has landed, and its
+ * answer has not come (or never will, after a kill), the same bytes are in what it left.
+ */
+export async function sinceLanded<T>(
+  volume: Volume,
+  inode: Inode,
+  bytes: Promise<T>,
+  again: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await bytes;
+  } catch (error) {
+    if (!isGone(error) || !(await hasLanded(volume, inode))) throw error;
+    return again();
+  }
+}
+
+async function hasLanded(volume: Volume, inode: Inode): Promise<boolean> {
+  const key = keyOf(volume, inode);
+  const sent = inode.sent.filter((one) => one.key === key);
+  if (sent.length === 0) return false;
+  const now = await headIfPresent(volume, key);
+  if (now === undefined || !sent.some((one) => isSent(now, one))) return false;
+  standsFor(volume, inode, now);
+  return true;
+}
+
+/** An earlier state of a file that was sent: what was not written since is the same there. */
+export function standsFor(volume: Volume, inode: Inode, { etag, size, lastModified }: KnownObject): void {
+  if (inode.version?.etag === etag) return;
+  dropCached(volume, inode);
+  inode.version = { etag, size, lastModified };
 }
 
 /** The same as one buffer, for a part of an upload. */

@@ -20,6 +20,7 @@ import { keptEncryption } from './encryption.js';
 import { headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
 import { isMarkerContent } from './marker.js';
+import { takeSent } from './sent.js';
 import { FsError } from './to-errno.js';
 import { dropCached, holdCached, keyOf, learnWritten, type Volume } from './volume.js';
 
@@ -131,6 +132,7 @@ export function noteWritten(
   inode.info = info;
   inode.checkedAt = volume.clock.monotonic();
   inode.attributesChanged = false;
+  takeSent(inode, key);
   learnWritten(volume, key, info);
   volume.writeBack?.landed(inode, key, before);
   return info;
@@ -147,6 +149,7 @@ export function restamp(volume: Volume, inode: Inode, key: string, reply: WriteR
   if (inode.kernelPages === version.etag) inode.kernelPages = reply.etag;
   inode.version = { ...version, etag: reply.etag, lastModified: reply.date };
   inode.checkedAt = volume.clock.monotonic();
+  takeSent(inode, key);
   if (info !== undefined) {
     inode.info = { ...info, etag: reply.etag, lastModified: reply.date, date: reply.date, versionId: reply.versionId };
     if (isNews) learnWritten(volume, key, inode.info);

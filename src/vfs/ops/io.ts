@@ -1,7 +1,7 @@
 /** READ and WRITE. */
 import { errno } from '../../errno.js';
 import type { RequestContext, WriteFlags } from '../../fuse/operations.js';
-import { readStaged } from '../content-reader.js';
+import { isGone, readStaged, sinceLanded } from '../content-reader.js';
 import type { Inode } from '../inode.js';
 import { stage, touch } from '../staging.js';
 import { FsError } from '../to-errno.js';
@@ -9,7 +9,6 @@ import { untilAborted } from '../until-aborted.js';
 import { cachedOf, type Volume } from '../volume.js';
 import { makeRoom } from '../write-back/flushing.js';
 import { clearSuidgid } from './files.js';
-import { isGone } from './nodes.js';
 
 export function read(
   volume: Volume,
@@ -29,7 +28,13 @@ export function read(
   const ahead = readahead.onRead(offset, end - offset, inode.size);
   if (ahead !== undefined) readahead.heldBack(volume.cache.prefetch(file, ahead.start, ahead.end));
   const pieces = volume.cache.read(file, offset, end, ctx.signal);
-  return pieces instanceof Promise ? explainGone(inode, pieces) : pieces;
+  if (!(pieces instanceof Promise)) return pieces;
+  const again = (): Promise<Uint8Array[]> => {
+    const now = cachedOf(volume, inode);
+    if (now === undefined) throw new FsError(errno.ESTALE, inode.path);
+    return Promise.resolve(volume.cache.read(now, offset, end, ctx.signal));
+  };
+  return explainGone(inode, sinceLanded(volume, inode, pieces, again));
 }
 
 /** The version that this handle opened is no longer in the store, and not cached: ESTALE, never another version's bytes. */

@@ -1,7 +1,6 @@
 /** LOOKUP, FORGET, GETATTR, READLINK, STATFS, ACCESS: what is asked of a node without opening it. */
 import { errno } from '../../errno.js';
 import type { AttrReply, EntryReply, RequestContext, StatfsReply } from '../../fuse/operations.js';
-import { isS3Error } from '../../s3/s3-error.js';
 import { headIfPresent } from '../find-key.js';
 import type { Inode } from '../inode.js';
 import { attrReply, entryReply, negativeEntry } from '../reply.js';
@@ -101,8 +100,4 @@ export function statfs(): StatfsReply {
     filesFree: 2 ** 40,
     nameMax: 255,
   };
-}
-
-export function isGone(error: unknown): boolean {
-  return isS3Error(error, 'NotFound') || isS3Error(error, 'PreconditionFailed');
 }

@@ -13,7 +13,7 @@ import type { Inode, LeftName } from '../inode.js';
 import { keepDirectory } from '../marker.js';
 import { isSent, type Sent } from '../sent.js';
 import { toErrno } from '../to-errno.js';
-import { homeKeyOf, type Volume } from '../volume.js';
+import { homeKeyOf, prefixOf, type Volume } from '../volume.js';
 import { leftPaths, pathOf, type RemovalRecord } from './record.js';
 
 export interface Removal {
@@ -157,12 +157,18 @@ export class Removals {
     for (const removal of this.#byKey.values()) {
       if (batch.length === DELETE_BATCH_KEYS) break;
       const { key, directory } = removal;
-      if (!wanted(removal) || awaited.has(key) || this.#options.isFrozen(key) || isHeld(removal)) continue;
+      if (!wanted(removal) || awaited.has(key) || this.#isFrozen(removal) || isHeld(removal)) continue;
       const isInUse = directory === undefined ? this.#hasBelow(key) : directory.directory?.overlay.hasUnconfirmed;
       if (removal.isMarker && isInUse) continue;
       batch.push(removal);
     }
     return batch;
+  }
+
+  /** Also where the directory that a name left may need a marker, and its keys are being moved. */
+  #isFrozen({ key, names }: Removal): boolean {
+    const { isFrozen } = this.#options;
+    return isFrozen(key) || names.some(({ directory }) => isFrozen(prefixOf(this.#volume, directory)));
   }
 
   /** Something that lay in a directory of which only the journal knew is still to go. */

@@ -265,7 +265,6 @@ export class WriteBack {
     }
     const { storedKey } = inode;
     this.places.left(inode);
-    takeSent(inode, key);
     if (storedKey !== undefined && storedKey !== key) {
       this.bury(storedKey, before, inode.leftNames, { sent: takeSent(inode, storedKey) });
       inode.leftNames = [];
