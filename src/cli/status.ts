@@ -97,6 +97,11 @@ function waitingLines({ dirty, waiting }: DaemonStatus, now: number): string[] {
   return lines;
 }
 
+function ignoredText({ conditionalWrites, conditionalCopies }: DaemonStatus): string {
+  if (conditionalWrites === 'ignored') return ', ignores conditions on writes';
+  return conditionalCopies === 'ignored' ? ', ignores conditions on copies' : '';
+}
+
 /** @param now milliseconds since 1970 */
 export function statusText(status: DaemonStatus, now: number): string {
   const { requests, operations, dirty, conflicts, staging, memory } = status;
@@ -105,7 +110,7 @@ export function statusText(status: DaemonStatus, now: number): string {
   const traffic = `${sizeText(requests.bytesReceived)} in, ${sizeText(requests.bytesSent)} out`;
   const lines = [
     `s3://${status.bucket}${status.prefix === '' ? '' : `/${status.prefix}`} on ${status.mountpoint}${status.draining ? ' (unmounted: what is left is being uploaded)' : ''}`,
-    `  server      ${status.endpoint} (${status.region})${status.anonymous ? ', without credentials' : ''}${status.conditionalWrites === 'ignored' ? ', ignores conditions on writes' : ''}`,
+    `  server      ${status.endpoint} (${status.region})${status.anonymous ? ', without credentials' : ''}${ignoredText(status)}`,
     `  daemon      pailfs ${status.version}, process ${status.pid}, up ${durationText(status.uptimeSeconds)}, ${sizeText(memory.rssBytes)} resident`,
     `  driver      ${status.driver}${status.privileged ? '' : ' (fusermount3)'}${status.readOnly ? ', read only' : ''}`,
     `  requests    ${sum(requests.byOperation)} (${listed(requests.byOperation)}); ${requests.retries} retries, ${requests.errors} errors; ${traffic}`,

@@ -90,6 +90,7 @@ export interface DaemonStatus {
   readonly conflicts: readonly object[];
   /** Whether the server honours conditions on writes; unknown before the first write. */
   readonly conditionalWrites: 'honoured' | 'ignored' | 'unknown';
+  readonly conditionalCopies: 'honoured' | 'ignored' | 'unknown';
   readonly staging: { readonly usedBytes: number; readonly limitBytes: number };
   readonly notificationsDropped: number;
   readonly memory: { readonly rssBytes: number; readonly heapBytes: number; readonly externalBytes: number };

@@ -27,9 +27,6 @@ import { dropCached, homeKeyOf, keyOf, type Volume } from './volume.js';
 /** Rounds while the file goes on changing under its upload; after them it stays dirty for the next close. */
 const MAX_ROUNDS = 3;
 
-/** What becomes of a file whose place in the store somebody else's object has taken. */
-export type OnConflict = 'keep both' | 'refuse';
-
 /** Resolves when the store has everything that was there at the call; rejects with the reason otherwise. */
 export async function commit(volume: Volume, inode: Inode): Promise<void> {
   if (!inode.dirty) return;
@@ -37,7 +34,7 @@ export async function commit(volume: Volume, inode: Inode): Promise<void> {
 }
 
 /** For callers that hold the inode's mutex. */
-export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnConflict = 'keep both'): Promise<void> {
+export async function commitLocked(volume: Volume, inode: Inode): Promise<void> {
   try {
     // Behind the operations a second round is another turn of the queue: something else may have to go before it.
     const rounds = volume.writeBack === undefined ? MAX_ROUNDS : 1;
@@ -45,7 +42,7 @@ export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnCo
       if (inode.orphanKey !== undefined) {
         // Removed: its bytes live on for its handles only.
         inode.dirty = false;
-      } else if (inode.staged !== undefined) await commitStaged(volume, inode, inode.staged, conflicts);
+      } else if (inode.staged !== undefined) await commitStaged(volume, inode, inode.staged);
       else if (inode.storedKey !== undefined && inode.storedKey === homeKeyOf(volume, inode)) stay(volume, inode);
       else if (inode.storedKey !== undefined) await commitMove(volume, inode, inode.storedKey);
       else await commitAttributes(volume, inode);
@@ -56,7 +53,7 @@ export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnCo
   }
 }
 
-async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, conflicts: OnConflict): Promise<void> {
+async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): Promise<void> {
   await keepCopies(inode);
   const { generation, size } = staged;
   const before = inode.attributes;
@@ -94,7 +91,7 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, co
       await note(key, reply);
     });
   } catch (error) {
-    if (!(inode.isDoubtful || isConflict(error)) || conflicts === 'refuse') throw error;
+    if (!(inode.isDoubtful || isConflict(error)) || inode.mustBeNew) throw error;
     inode.isDoubtful = false;
     await keepConflictCopy(volume, inode, { send: (to) => sendTo(to, { ifAbsent: true }, false), note });
   }
@@ -167,7 +164,8 @@ async function writeOver(
         volume.writeBack === undefined && isS3Error(error, 'PreconditionFailed')
           ? undefined
           : await headIfPresent(volume, key);
-      if (now !== undefined && volume.writeBack !== undefined) {
+      // What has to be new is nobody's but the one's who made it now.
+      if (now !== undefined && volume.writeBack !== undefined && !inode.mustBeNew) {
         if (isOurs(now)) return now;
         if (inode.sent.some((one) => one.key === key && isSent(now, one))) {
           // An earlier state of this file: what was not written since is the same there.
@@ -217,7 +215,7 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
       await note(key, reply);
     });
   } catch (error) {
-    if (!isConflict(error)) throw error;
+    if (!isConflict(error) || inode.mustBeNew) throw error;
     await keepConflictCopy(volume, inode, { send: (to) => copy(to, { ifAbsent: true }), note });
   }
 }

@@ -9,7 +9,7 @@ import { BlockCache, type CacheStatistics } from '../cache/block-cache.js';
 import { BlockStore } from '../cache/block-store.js';
 import { CacheIndex } from '../cache/cache-index.js';
 import { ListingCache } from '../cache/listing-cache.js';
-import type { Clock } from '../clock.js';
+import { type Clock, stampsOf } from '../clock.js';
 import { MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE } from '../constants.js';
 import { errno, errnoName } from '../errno.js';
 import type { Operations } from '../fuse/operations.js';
@@ -132,6 +132,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     options,
     client,
     clock,
+    stamp: stampsOf(clock),
     logger,
     inodes: undefined as never,
     handles: new HandleTable(memoryLimitBytes * MEMORY_SHARE_TRANSFERS * READAHEAD_SHARE),

@@ -31,6 +31,7 @@ function status(parts: Partial<DaemonStatus>): DaemonStatus {
     draining: false,
     conflicts: [],
     conditionalWrites: 'honoured',
+    conditionalCopies: 'honoured',
     staging: { usedBytes: 4096, limitBytes: 1024 ** 3 },
     notificationsDropped: 0,
     memory: { rssBytes: 0, heapBytes: 0, externalBytes: 0 },

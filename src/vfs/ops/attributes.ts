@@ -3,7 +3,7 @@
  * they go along with its upload, of any other they are written by a copy inside the store before the call answers.
  */
 import { isComplete } from '../../cache/attribute-store.js';
-import { laterThan, sameTime, type Timespec, timespecFromMs } from '../../clock.js';
+import { laterThan, sameTime, type Timespec } from '../../clock.js';
 import { MAX_OBJECT_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { AttributeChange, AttrReply, RequestContext } from '../../fuse/operations.js';
@@ -74,7 +74,7 @@ async function learnMoved(volume: Volume, inode: Inode, signal?: AbortSignal): P
 }
 
 function changed(volume: Volume, old: Inode['attributes'], change: AttributeChange): Inode['attributes'] {
-  const now = timespecFromMs(volume.clock.now());
+  const now = volume.stamp();
   const time = (value: Timespec | 'now' | undefined, present: Timespec): Timespec =>
     value === 'now' ? now : (value ?? present);
   return {

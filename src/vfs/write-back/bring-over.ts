@@ -32,6 +32,8 @@ export async function bringOver(volume: Volume, writeBack: WriteBack, inode: Ino
     }
     if (inode.storedKey !== undefined && inode.staged === undefined && isS3Error(error, 'NotFound'))
       return loseSource(volume, writeBack, inode);
+    // Who makes it waits for this.
+    if (inode.mustBeNew) throw error;
     inode.uploadFailure = toErrno(error, volume.logger, 'write-back');
     // Its conflict copy is in the store: only the program has to learn of it.
     if (error instanceof FsError && !isWaiting(inode)) return 'done';
@@ -89,7 +91,7 @@ async function writeClaimedMarker(volume: Volume, inode: Inode, directory: Direc
     await writeMarker(volume, inode, isNew ? { ifAbsent: true } : {});
   } catch (error) {
     // Somebody made it too, and it is a directory either way.
-    if (!isS3Error(error, 'PreconditionFailed')) throw error;
+    if (!isS3Error(error, 'PreconditionFailed') || inode.mustBeNew) throw error;
     directory.marker = true;
   }
   volume.writeBack?.forgetRemoval(key);
