@@ -7,10 +7,10 @@ t.test('stamps of one millisecond differ, and none goes back', async (t) => {
   const stamp = stampsOf({ now: () => now, monotonic: () => monotonic });
   t.same(stamp(), { sec: 1_700_000_000, nsec: 123_250_000 });
   t.same(stamp(), { sec: 1_700_000_000, nsec: 123_250_001 });
-  monotonic = 6.1;
+  monotonic = 6.125;
   t.same(stamp(), { sec: 1_700_000_000, nsec: 123_250_002 }, 'its own milliseconds begin elsewhere');
   now += 1;
-  t.same(stamp(), { sec: 1_700_000_000, nsec: 124_100_000 });
+  t.same(stamp(), { sec: 1_700_000_000, nsec: 124_125_000 });
   monotonic = 6.999_999_5;
   stamp();
   t.same(stamp(), { sec: 1_700_000_000, nsec: 124_999_999 }, 'and ends before the next');

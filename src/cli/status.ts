@@ -78,13 +78,14 @@ function fileLine({ path, size, failure, reason, nextTryAt, state }: UnsavedFile
 function waitingLines({ dirty, waiting }: DaemonStatus, now: number): string[] {
   const lines: string[] = [];
   if (waiting !== undefined) {
-    const { queued, running, removals, removalFailure, isAway, oldest } = waiting;
+    const { queued, running, removals, removalFailure, stateFailure, isAway, oldest } = waiting;
     const failed = dirty.filter(({ state }) => state === 'failed').length;
     const refused = dirty.filter(({ state }) => state === 'refused').length;
     const rest = queued - running - failed - refused;
     const why = removalFailure === undefined ? '' : ` (${removalFailure})`;
     const counts = `${Math.max(0, rest)} queued, ${running} uploading, ${failed} failed, ${refused} refused`;
     lines.push(`  write-back  ${counts}; ${counted(removals, 'deletion')}${why}`);
+    if (stateFailure !== undefined) lines.push(`    the disk of the state directory fails: ${stateFailure}`);
     if (isAway) lines.push('    S3 does not answer: tries go on by themselves');
     if (oldest !== undefined)
       lines.push(`    oldest  ${shownName(oldest.path)}, for ${ageText(oldest.since, now)} on this machine only`);

@@ -47,6 +47,7 @@ export interface WaitingStatus {
   readonly running: number;
   readonly removals: number;
   readonly removalFailure?: string;
+  readonly stateFailure?: string;
   readonly isAway: boolean;
   readonly oldest?: { readonly path: string; readonly since: number };
 }

@@ -19,7 +19,7 @@ import type {
   WriteCondition,
   WriteReply,
 } from './object-client.js';
-import { isS3Error, S3Error } from './s3-error.js';
+import { isS3Error, S3Error, type S3ErrorKind } from './s3-error.js';
 
 export type ConditionSupport = 'honoured' | 'ignored' | 'unknown';
 
@@ -43,6 +43,16 @@ type Client = Pick<ObjectClient, 'head' | 'put' | 'copy' | 'completeUpload'>;
 const IMPOSSIBLE_ETAG = '0'.repeat(32);
 
 const isConditional = ({ ifMatch, ifAbsent }: WriteCondition): boolean => ifMatch !== undefined || ifAbsent === true;
+
+/** Failures of a store that does not answer: whoever waited would only wait as long again. */
+const unanswered: ReadonlySet<S3ErrorKind> = new Set(['Timeout', 'Unreachable', 'Server', 'Throttled']);
+
+/** The end of the trial of another write. Rejects where the store has not answered that one in all its time. */
+async function ended(trial: Promise<WriteReply>): Promise<void> {
+  await trial.catch((error) => {
+    if (isS3Error(error) && unanswered.has(error.kind)) throw error;
+  });
+}
 
 /** AWS documents both conditions for both calls. */
 export function isKnownToHonour(host: string): boolean {
@@ -73,7 +83,7 @@ export class ConditionalWrites {
 
   async put(key: string, body: Uint8Array, options: PutOptions = {}): Promise<WriteReply> {
     if (this.#support === 'honoured' || !isConditional(options)) return this.#client.put(key, body, options);
-    while (this.#support === 'unknown' && this.#trial !== undefined) await this.#trial.catch(() => undefined);
+    while (this.#support === 'unknown' && this.#trial !== undefined) await ended(this.#trial);
     if (this.#support === 'unknown') {
       this.#trial = this.#findOut(key, body, options).finally(() => {
         this.#trial = undefined;
@@ -133,7 +143,7 @@ export class ConditionalWrites {
   async copy(source: string, key: string, options: CopyOptions = {}): Promise<WriteReply> {
     const isSafe = source === key || !isConditional(options);
     if (isSafe || this.#copies === 'honoured') return this.#client.copy(source, key, options);
-    while (this.#copies === 'unknown' && this.#copyTrial !== undefined) await this.#copyTrial.catch(() => undefined);
+    while (this.#copies === 'unknown' && this.#copyTrial !== undefined) await ended(this.#copyTrial);
     if (this.#copies === 'unknown') {
       this.#copyTrial = this.#findOutByCopy(source, key, options).finally(() => {
         this.#copyTrial = undefined;

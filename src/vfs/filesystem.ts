@@ -80,6 +80,8 @@ export interface WaitingStatus {
   readonly removals: number;
   /** Why the last deletion failed, if it did. */
   readonly removalFailure?: string;
+  /** Why what waits is not safe on this machine's disk, while it is not. */
+  readonly stateFailure?: string;
   /** The store does not answer: tries go on by themselves. */
   readonly isAway: boolean;
   /** What has waited longest. */
@@ -265,7 +267,8 @@ function waitingStatus({ writeBack }: Volume): WaitingStatus | undefined {
   const failed = [...removals.values()].find(({ failure }) => failure !== undefined)?.failure;
   const removalFailure = failed === undefined ? undefined : errnoName(toErrno(failed, silentLogger, 'delete'));
   const { running, size, isAway } = queue;
-  return { queued: size, running, removals: removals.size, removalFailure, isAway, oldest };
+  const stateFailure = writeBack.sync.failure?.message;
+  return { queued: size, running, removals: removals.size, removalFailure, stateFailure, isAway, oldest };
 }
 
 function dirtyFiles(volume: Volume): DirtyFile[] {

@@ -48,6 +48,9 @@ const RESERVE_BYTES = 64 * KiB;
 const REWRITE_BYTES = 4 * MiB;
 const REWRITE_FACTOR = 4;
 
+/** One that failed is tried again at most so often (ms). */
+const REVIVE_MS = 1_000;
+
 /** A switch of the crash test, which must fail with it: nothing is written. */
 const isBlind = process.env.PAILFS_TEST_WITHOUT_JOURNAL === '1';
 
@@ -71,6 +74,10 @@ export class Journal {
   /** Frames that came while the journal is written anew. */
   #tail: Buffer[] | undefined;
   #failed = false;
+  /** When it was last tried to begin it anew after that (of performance.now(), ms). */
+  #revivedAt = Number.NEGATIVE_INFINITY;
+  /** A sync has failed: what it was to bring to the disk may never come there, though the next sync succeeds. */
+  #mustRewrite = false;
 
   private constructor(path: string, parsed: Parsed | undefined, size: number, logger: JournalLogger) {
     this.path = path;
@@ -143,14 +150,38 @@ export class Journal {
     this.#entries.set(id, { value, sequence });
   }
 
-  /** Before a change is made: its frame will not fail for want of room. Throws with code ENOSPC. */
+  /**
+   * Before a change is made: its frame will not fail for want of room. Throws with code ENOSPC; with that of the disk's
+   * failure while it cannot be written at all.
+   */
   reserve(bytes = RESERVE_BYTES): void {
-    if (isBlind || this.#failed || this.#end + bytes <= this.#allocated) return;
+    if (isBlind) return;
+    if (this.#failed) this.#revive();
+    if (this.#end + bytes <= this.#allocated) return;
     const zeros = Buffer.alloc(Math.max(AHEAD_BYTES, bytes));
     for (let at = this.#end; at < this.#end + zeros.length; ) {
       at += writeSync(this.#fd, zeros, at - this.#end, zeros.length - (at - this.#end), at);
       this.#allocated = Math.max(this.#allocated, at);
     }
+  }
+
+  /** It is written anew, with everything that was appended since it failed. */
+  #revive(): void {
+    const now = performance.now();
+    if (now - this.#revivedAt < REVIVE_MS || this.#syncing !== undefined) throw this.#failure();
+    this.#revivedAt = now;
+    try {
+      this.#begin();
+    } catch (error) {
+      throw Object.assign(this.#failure(), { cause: error });
+    }
+    this.#failed = false;
+    this.#mustRewrite = false;
+    this.#logger.warn({ path: this.path }, 'the journal can be written again');
+  }
+
+  #failure(): Error {
+    return Object.assign(new Error(`${this.path} cannot be written`), { code: 'EIO' });
   }
 
   /** One change, whole or not at all, that outlives this process when it returns. undefined: the entry is gone. */
@@ -169,7 +200,7 @@ export class Journal {
       this.#failed = true;
       this.#logger.error(
         { err: error, path: this.path },
-        'the journal cannot be written: from now on closing a file waits for its upload',
+        'the journal cannot be written: until it can, closing a file waits for its upload, and names cannot be changed',
       );
     }
   }
@@ -205,17 +236,28 @@ export class Journal {
     const image = this.#image();
     const path = `${this.path}.new`;
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o600);
-    writeSync(fd, image);
-    fsyncSync(fd);
+    try {
+      for (let done = 0; done < image.length; ) done += writeSync(fd, image, done, image.length - done, done);
+      fsyncSync(fd);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
     this.#replace(fd, image.length);
   }
 
   #replace(fd: number, end: number): void {
     renameSync(`${this.path}.new`, this.path);
-    closeSync(this.#fd);
+    const before = this.#fd;
     this.#fd = fd;
     this.#end = end;
     this.#allocated = end;
+    try {
+      closeSync(before);
+    } catch (error) {
+      // Of the disk's failure, which was told when the write of it failed.
+      this.#logger.warn({ err: error, path: this.path }, 'the journal that was replaced could not be closed');
+    }
   }
 
   /** Resolves when everything appended before the call is on the disk. */
@@ -229,12 +271,14 @@ export class Journal {
 
   async #sync(): Promise<void> {
     if (isBlind || this.#failed) return;
-    if (this.#end > REWRITE_BYTES && this.#end > REWRITE_FACTOR * this.#liveBytes) return this.#rewrite();
-    const file = await open(this.path, 'r+');
+    const isLong = this.#end > REWRITE_BYTES && this.#end > REWRITE_FACTOR * this.#liveBytes;
+    if (isLong || this.#mustRewrite) return this.#rewrite();
     try {
-      await file.datasync();
-    } finally {
-      await file.close();
+      const file = await open(this.path, 'r+');
+      await file.datasync().finally(() => file.close());
+    } catch (error) {
+      this.#mustRewrite = true;
+      throw error;
     }
   }
 
@@ -244,28 +288,35 @@ export class Journal {
     const image = this.#image();
     this.#tail = [];
     const path = `${this.path}.new`;
-    const file = await open(path, 'w', 0o600);
     try {
-      await file.writeFile(image);
-      await file.sync();
+      const file = await open(path, 'w', 0o600);
+      await file
+        .writeFile(image)
+        .then(() => file.sync())
+        .finally(() => file.close());
+      const frames = Buffer.concat(this.#tail);
+      const fd = openSync(path, constants.O_RDWR);
+      for (let done = 0; done < frames.length; )
+        done += writeSync(fd, frames, done, frames.length - done, image.length + done);
+      this.#replace(fd, image.length + frames.length);
+      this.#failed = false;
+      this.#mustRewrite = false;
     } finally {
-      await file.close();
+      this.#tail = undefined;
     }
-    const frames = Buffer.concat(this.#tail);
-    this.#tail = undefined;
-    const fd = openSync(path, constants.O_RDWR);
-    for (let done = 0; done < frames.length; )
-      done += writeSync(fd, frames, done, frames.length - done, image.length + done);
-    this.#replace(fd, image.length + frames.length);
     const directory = await open(dirname(this.path), 'r');
     await directory.sync().finally(() => directory.close());
   }
 
   async close(): Promise<void> {
     while (this.#syncing !== undefined) await this.#syncing.catch(() => undefined);
-    // The zeros ahead of the last frame are of no use any more.
-    if (!this.#failed && !isBlind) ftruncateSync(this.#fd, Math.max(FILE_HEADER_BYTES, this.#end));
-    fsyncSync(this.#fd);
+    try {
+      // The zeros ahead of the last frame are of no use any more.
+      if (!this.#failed && !isBlind) ftruncateSync(this.#fd, Math.max(FILE_HEADER_BYTES, this.#end));
+      fsyncSync(this.#fd);
+    } catch (error) {
+      this.#logger.error({ err: error, path: this.path }, 'the journal could not be brought to the disk at the end');
+    }
     closeSync(this.#fd);
   }
 }

@@ -64,11 +64,13 @@ t.test('each state, those with a failure first', async (t) => {
     running: 1,
     removals: 1,
     removalFailure: 'EIO',
+    stateFailure: 'i/o error, fdatasync',
     isAway: true,
     oldest: { path: '/b', since: now - 61_000 },
   };
   t.same(lines({ dirty, waiting }).slice(1), [
     '  write-back  2 queued, 1 uploading, 1 failed, 1 refused; 1 deletion (EIO)',
+    '    the disk of the state directory fails: i/o error, fdatasync',
     '    S3 does not answer: tries go on by themselves',
     '    oldest  /b, for 1 min 1 s on this machine only',
     '    failed  /f (1 B): EIO, next try in 0 s',

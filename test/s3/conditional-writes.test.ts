@@ -104,6 +104,24 @@ t.test('writes at one time: one finds out, the others wait', async (t) => {
   t.equal(client.counters.requests.PutObject, 5);
 });
 
+t.test('writes at one time to a store that does not answer: none waits longer than the first', async (t) => {
+  const client = new MemoryClient();
+  const head = client.head.bind(client);
+  let heads = 0;
+  client.head = async () => {
+    heads++;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    throw new S3Error('Timeout', 'no answer', { operation: 'HeadObject' });
+  };
+  const { writes } = writesOf(client);
+  const put = (key: string) => writes.put(key, bytes(key), { ifAbsent: true });
+  await Promise.all(['a', 'b', 'c', 'd'].map((key) => refused(t, put(key), 'Timeout')));
+  t.equal(heads, 1);
+  client.head = head;
+  await put('a');
+  t.equal(writes.support.writes, 'honoured', 'the next finds out');
+});
+
 t.test('Complete is preceded by a look', async (t) => {
   const client = new Careless();
   const { writes } = writesOf(client, 'honoured');

@@ -121,6 +121,7 @@ export function noteAttributes(writeBack: WriteBack, inode: Inode): void {
   )
     return;
   writeBack.note(inode);
+  writeBack.mustBeNoted();
 }
 
 function isSame(a: Inode['attributes'], b: Inode['attributes']): boolean {

@@ -141,6 +141,7 @@ async function makeSpecial(
   }
   if (volume.writeBack !== undefined) {
     volume.writeBack.note(inode);
+    volume.writeBack.mustBeNoted();
     return entryReply(volume, inode);
   }
   try {

@@ -17,14 +17,17 @@ import {
   STATE_SYNC_MS,
   UPLOAD_LINGER_MS,
 } from '../../constants.js';
+import { errno } from '../../errno.js';
 import { isS3Error, type S3ErrorKind } from '../../s3/s3-error.js';
 import { FlushQueue } from '../../writeback/flush-queue.js';
 import type { Journal } from '../../writeback/journal.js';
 import type { StagedFile } from '../../writeback/staged-file.js';
 import type { Inode, LeftName } from '../inode.js';
 import { type Sent, takeSent } from '../sent.js';
+import { FsError } from '../to-errno.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import { bringOver, unlockCircle } from './bring-over.js';
+import { drained, hurryAll } from './flushing.js';
 import { Places } from './places.js';
 import { canKeep, type PendingRecord, recordOf } from './record.js';
 import { type Removal, Removals } from './removals.js';
@@ -87,7 +90,8 @@ export class WriteBack {
     });
     this.uploads = new UploadAccounts(journal, volume.clock, () => this.newId());
     this.written = new WrittenNotes(() => this.newId());
-    this.sync = new StateSync(journal, STATE_SYNC_MS, volume.logger, () => this.done());
+    const beforeSync = (): void => this.done();
+    this.sync = new StateSync(journal, STATE_SYNC_MS, volume.logger, { beforeSync, onFailure: () => hurryAll(this) });
   }
 
   newId(): number {
@@ -96,17 +100,17 @@ export class WriteBack {
 
   /** More than this machine should keep waiting: who makes more waits until some have gone. */
   room(): Promise<void> | undefined {
-    return this.queue.size + this.removals.size > MAX_PENDING + DELETE_BATCH_KEYS ? this.#drained() : undefined;
+    return this.queue.size + this.removals.size > MAX_PENDING + DELETE_BATCH_KEYS ? drained(this) : undefined;
   }
 
-  async #drained(): Promise<void> {
-    while (this.queue.size > MAX_PENDING) await this.queue.change();
-    if (this.removals.size > DELETE_BATCH_KEYS) await this.removals.flush().catch(() => undefined);
-  }
-
-  /** Before anything is changed: the journal will take it. Throws with code ENOSPC. */
+  /** Before anything is changed: the journal will take it. Throws with code ENOSPC, or that of the failing disk. */
   reserve(): void {
     this.journal.reserve();
+  }
+
+  /** After a change, before the operation answers: the journal has taken it. */
+  mustBeNoted(): void {
+    if (this.journal.hasFailed) throw new FsError(errno.EIO, 'the journal cannot be written');
   }
 
   /** An inode has something for the store: the journal has it when this returns. */
