@@ -7,9 +7,10 @@ import type { KnownObject } from '../cache/attribute-store.js';
 import { crashPoint } from '../crash-point.js';
 import { errno } from '../errno.js';
 import type { WriteCondition, WriteReply } from '../s3/object-client.js';
-import { isS3Error } from '../s3/s3-error.js';
+import { isS3Error, S3Error } from '../s3/s3-error.js';
 import type { StagedFile } from '../writeback/staged-file.js';
 import { isConflict, UploadSuperseded } from '../writeback/upload.js';
+import { CarryOver } from './carry-over.js';
 import { keepConflictCopy } from './conflict-copy.js';
 import { followCopies, keepCopies } from './copied-content.js';
 import { headIfPresent } from './find-key.js';
@@ -22,7 +23,7 @@ import { beginSending, isSent, type Sent } from './sent.js';
 import { FsError } from './to-errno.js';
 import { changing } from './tree-lock.js';
 import { adoptFile } from './versions.js';
-import { dropCached, homeKeyOf, keyOf, type Volume } from './volume.js';
+import { cachedOf, dropCached, homeKeyOf, keyOf, type Volume } from './volume.js';
 
 /** Rounds while the file goes on changing under its upload; after them it stays dirty for the next close. */
 const MAX_ROUNDS = 3;
@@ -58,6 +59,7 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): P
   const { generation, size } = staged;
   const before = inode.attributes;
   const attributes = await writeAttributes(volume, inode);
+  const carried = await CarryOver.of(volume, inode, staged);
   const key = homeKeyOf(volume, inode);
   // A file that never rests is brought over as it is in the end.
   const isSame = (): boolean => volume.writeBack === undefined || staged.generation === generation;
@@ -69,12 +71,13 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): P
     const info = noteWritten(volume, inode, at, attributes, reply, size);
     inode.attributesChanged = inode.attributes !== before;
     confirmName(volume, inode);
-    if (staged.generation === generation) await settleStaged(volume, inode, staged, info);
+    if (staged.generation === generation) return settleStaged(volume, inode, staged, info, carried);
     // Written meanwhile: what was not is from now on taken from the version just uploaded.
-    else {
-      dropCached(volume, inode);
-      volume.writeBack?.settle(inode);
-    }
+    if (inode.restless >= MAX_ROUNDS) carried?.dropEdges();
+    dropCached(volume, inode);
+    volume.writeBack?.settle(inode);
+    const file = cachedOf(volume, inode);
+    if (file !== undefined) await carried?.into(file);
   };
   try {
     if (inode.isDoubtful) throw new FsError(errno.ESTALE, inode.path);
@@ -94,6 +97,8 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): P
     if (!(inode.isDoubtful || isConflict(error)) || inode.mustBeNew) throw error;
     inode.isDoubtful = false;
     await keepConflictCopy(volume, inode, { send: (to) => sendTo(to, { ifAbsent: true }, false), note });
+  } finally {
+    carried?.close();
   }
 }
 
@@ -215,7 +220,14 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
       await note(key, reply);
     });
   } catch (error) {
-    if (!isConflict(error) || inode.mustBeNew) throw error;
+    if (!isConflict(error)) throw error;
+    // Its own object may be what has changed: nothing can be copied any more.
+    if ((await headIfPresent(volume, from))?.etag !== version.etag)
+      throw new S3Error('NotFound', 'CopyObject: the source is another object by now', {
+        operation: 'CopyObject',
+        key: from,
+      });
+    if (inode.mustBeNew) throw error;
     await keepConflictCopy(volume, inode, { send: (to) => copy(to, { ifAbsent: true }), note });
   }
 }

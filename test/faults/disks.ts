@@ -10,6 +10,7 @@ const SMALL_DISK = 12 * 2 ** 20;
 /** Of the disk that fails (bytes), and how much of it works then: its inodes, directories and little more. */
 const DISK = 96 * 2 ** 20;
 const LEFT = 3 * 2 ** 20;
+const FILLER = 40 * 2 ** 20;
 const INODES = 1024;
 
 /** Makes a loop device end after so many bytes of its image; 0: with it. Source: linux/loop.h, struct loop_info64. */
@@ -62,7 +63,8 @@ async function failing(faults: Faults, id: string, options: string, isNoticed: b
   await check(`truncate -s ${DISK} ${image}; mkfs.ext4 -q -N ${INODES} -O ^has_journal ${image}`);
   const device = (await check(`losetup -f --show ${image}`)).trim();
   try {
-    await check(`mount -o ${options} ${device} ${state}`);
+    // What is written later lies where the disk will fail.
+    await check(`mount -o ${options} ${device} ${state}; fallocate -l ${FILLER} ${state}/filler`);
     await faults.mount();
     const endAfter = async (bytes: number): Promise<void> => {
       const { code, stderr } = await run('python3', ['-c', SHORTEN, device, String(bytes)]);

@@ -466,3 +466,25 @@ t.test('with write-back off the next mount brings over what waits, before it ans
   t.notOk(existsSync(join(volume.directory, 'state', 'journal')));
   await volume.close();
 });
+
+for (const isReplaced of [true, false])
+  t.test(
+    `a renamed file whose object somebody ${isReplaced ? 'replaced' : 'deleted'} before it was copied`,
+    async (t) => {
+      await withWriteBack(t, async (volume) => {
+        for (const name of ['cached', 'unknown']) await volume.put(name, `${name} bytes`);
+        t.equal(await volume.read('cached'), 'cached bytes');
+        for (const name of ['cached', 'unknown']) {
+          await volume.rename(name, `${name}-moved`);
+          if (isReplaced) await volume.put(name, 'theirs');
+          else await volume.memory.delete(name);
+        }
+        await volume.fs.flushAll();
+        t.same(volume.fs.status().dirty, [], 'nothing waits for what cannot be');
+        t.equal(volume.body('cached-moved'), 'cached bytes', 'this machine had all of it');
+        t.equal(volume.body('unknown-moved'), undefined);
+        t.equal(await code(volume.read('unknown-moved')), 'ENOENT');
+        for (const name of ['cached', 'unknown']) t.equal(volume.body(name), isReplaced ? 'theirs' : undefined);
+      });
+    },
+  );
