@@ -11,7 +11,8 @@
  * - Close-to-open: once fsync() of a content has answered 0, an open that begins later (by the TTL of opens) shows none that
  *   it was made over, directly or not. It may show the reader's own that waits for its upload: that becomes a conflict.
  * - Only errors that the work of others can cause: ESTALE, and for names that come and go those of their absence and presence.
- * - No key is there that was never a name, no content is under two keys, and a file that is only written never disappears.
+ * - No key is there that was never a name; of the files that are only written none disappears, and no content is under two
+ *   keys. (What two hosts rename at one time may end under both new names: each rename was done.)
  */
 import type { Content } from './content.js';
 import { KEPT, type Step } from './worker.js';
@@ -86,7 +87,8 @@ class Oracle {
       else this.#keysOf.set(content.id, [...(this.#keysOf.get(content.id) ?? []), key]);
     }
     for (const [id, keys] of this.#keysOf) {
-      if (keys.length > 1) this.#problems.push(`${id} is under ${keys.join(' and ')}`);
+      const isKept = keys.some((key) => key.replace(CONFLICT, '') in KEPT);
+      if (isKept && keys.length > 1) this.#problems.push(`${id} is under ${keys.join(' and ')}`);
       if (!this.#written.has(id)) this.#problems.push(`in the bucket ${keys[0]}: nobody has written ${id}`);
     }
     for (const path of Object.keys(this.evidence.initial))

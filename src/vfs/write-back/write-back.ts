@@ -125,16 +125,16 @@ export class WriteBack {
     if (record === undefined) return;
     inode.journalId ??= this.newId();
     inode.notedGeneration = canKeep(inode) ? (inode.staged?.generation ?? -1) : -1;
-    inode.waitsSince ??= this.#volume.clock.now();
+    const since = (inode.waitsSince ??= this.#volume.clock.now());
     this.places.note(inode);
-    this.#frame.push([inode.journalId, record]);
+    this.#frame.push([inode.journalId, { ...record, since }]);
     if (inode.staged !== undefined) this.#watch(inode, inode.staged);
   }
 
-  /** One that the journal has from an earlier daemon. */
-  takeUp(inode: Inode, id: number): void {
+  /** One that the journal has from an earlier daemon. `since`: when it began to wait (ms since 1970), where that is known. */
+  takeUp(inode: Inode, id: number, since = this.#volume.clock.now()): void {
     inode.journalId = id;
-    inode.waitsSince = this.#volume.clock.now();
+    inode.waitsSince = since;
     inode.notedGeneration = inode.staged?.generation ?? -1;
     this.places.note(inode);
     if (inode.staged !== undefined) this.#watch(inode, inode.staged);
