@@ -140,6 +140,11 @@ export class Journal {
     return this.#failed;
   }
 
+  /** Throws with code EIO where it has. */
+  mustBeWritten(): void {
+    if (this.#failed) throw this.#failure();
+  }
+
   #put(id: number, value: unknown, sequence: number): void {
     const before = this.#entries.get(id);
     // Roughly: what it takes in a frame.

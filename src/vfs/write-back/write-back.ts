@@ -17,14 +17,12 @@ import {
   STATE_SYNC_MS,
   UPLOAD_LINGER_MS,
 } from '../../constants.js';
-import { errno } from '../../errno.js';
 import { isS3Error, type S3ErrorKind } from '../../s3/s3-error.js';
 import { FlushQueue } from '../../writeback/flush-queue.js';
 import type { Journal } from '../../writeback/journal.js';
 import type { StagedFile } from '../../writeback/staged-file.js';
 import type { Inode, LeftName } from '../inode.js';
 import { type Sent, takeSent } from '../sent.js';
-import { FsError } from '../to-errno.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import { bringOver, unlockCircle } from './bring-over.js';
 import { drained, hurryAll } from './flushing.js';
@@ -110,7 +108,7 @@ export class WriteBack {
 
   /** After a change, before the operation answers: the journal has taken it. */
   mustBeNoted(): void {
-    if (this.journal.hasFailed) throw new FsError(errno.EIO, 'the journal cannot be written');
+    this.journal.mustBeWritten();
   }
 
   /** An inode has something for the store: the journal has it when this returns. */
@@ -125,9 +123,9 @@ export class WriteBack {
     if (record === undefined) return;
     inode.journalId ??= this.newId();
     inode.notedGeneration = canKeep(inode) ? (inode.staged?.generation ?? -1) : -1;
-    const since = (inode.waitsSince ??= this.#volume.clock.now());
+    inode.waitsSince ??= this.#volume.clock.now();
     this.places.note(inode);
-    this.#frame.push([inode.journalId, { ...record, since }]);
+    this.#frame.push([inode.journalId, { ...record, since: inode.waitsSince }]);
     if (inode.staged !== undefined) this.#watch(inode, inode.staged);
   }
 
