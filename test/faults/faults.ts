@@ -47,6 +47,7 @@ export class Faults {
   passed = 0;
   failed = 0;
   #skew = 0;
+  #checkedAt = performance.now();
   #daemon: CrashDaemon | undefined;
 
   private constructor(readonly plan: Plan) {
@@ -190,7 +191,9 @@ export class Faults {
   }
 
   check(name: string, problems: readonly string[], more = ''): void {
-    console.log(`${problems.length === 0 ? 'ok    ' : 'FAILED'} ${name}${more}`);
+    const seconds = ((performance.now() - this.#checkedAt) / 1000).toFixed(1);
+    this.#checkedAt = performance.now();
+    console.log(`${problems.length === 0 ? 'ok    ' : 'FAILED'} ${name}${more} (${seconds} s)`);
     for (const problem of problems.slice(0, 10)) console.log(`  ${problem}`);
     if (problems.length > 0 && this.#daemon !== undefined) console.log(this.#daemon.log.replace(/^/gm, '    '));
     if (problems.length === 0) this.passed++;

@@ -19,7 +19,7 @@ const parts: Readonly<Record<string, (faults: Faults) => Promise<void>>> = {
 };
 const names = [...scenarios.map(({ id }) => id), ...Object.keys(parts)];
 /** Of the times, with --short. */
-const SHORT = 0.4;
+const SHORT = 0.3;
 
 function readPlan(): Plan {
   const { values } = parseArgs({

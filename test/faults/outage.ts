@@ -9,7 +9,9 @@ import { run, start } from '../mount/harness.js';
 import type { Faults } from './faults.js';
 import type { Possible } from './worker.js';
 
+/** `--staging-size`, and in a short run (bytes). */
 const STAGING = 16 * 2 ** 20;
+const SHORT_STAGING = 6 * 2 ** 20;
 /** `--io-timeout`, and what a request may take beyond it on a busy machine (ms). */
 const IO_TIMEOUT_MS = 4_000;
 const SLACK_MS = 4_000;
@@ -44,6 +46,10 @@ class Outage {
 
   constructor(readonly faults: Faults) {}
 
+  get staging(): number {
+    return this.faults.plan.share < 1 ? SHORT_STAGING : STAGING;
+  }
+
   async expect(what: string, script: string, wanted: string, limitMs: number): Promise<void> {
     const { stdout, stderr, ms } = await python(this.faults, script);
     if (stdout !== wanted) this.problems.push(`${what}: ${stdout} in place of ${wanted} ${stderr}`);
@@ -66,7 +72,7 @@ finally: os.close(fd)`;
 
   /** Until the staging limit is reached: every write answers at once, and the last with ENOSPC. */
   async fill(): Promise<number> {
-    for (let number = 0; number < (2 * STAGING) / FILE_BYTES; number++) {
+    for (let number = 0; number < (2 * this.staging) / FILE_BYTES; number++) {
       const { stdout, ms } = await this.write(number);
       if (ms > IO_TIMEOUT_MS + SLACK_MS) this.problems.push(`writing w${number} took ${Math.round(ms)} ms`);
       if (stdout === 'ok') this.possible[`w${number}`] = [contentFor(number)];
@@ -109,7 +115,7 @@ export async function longOutage(faults: Faults): Promise<void> {
   const outage = new Outage(faults);
   const { possible } = outage;
   await faults.replaceAll(faults.plan.seed);
-  await faults.mount(['--staging-size', String(STAGING), '--metadata-ttl', '10m', '--open-ttl', '10m']);
+  await faults.mount(['--staging-size', String(outage.staging), '--metadata-ttl', '10m', '--open-ttl', '10m']);
   await outage.expect(
     'reading before',
     'open("f0", "rb").read(); os.listdir("."); open("first", "w").close()',
@@ -147,6 +153,6 @@ export async function longOutage(faults: Faults): Promise<void> {
   possible[`w${full}`] = [contentFor(full)];
   faults.expectAlso(possible);
   outage.problems.push(...(await faults.settled()));
-  faults.check(`S3 is gone for long: ${full} files of 1 MiB fit in ${STAGING / 2 ** 20} MiB`, outage.problems);
+  faults.check(`S3 is gone for long: ${full} files of 1 MiB fit in ${outage.staging / 2 ** 20} MiB`, outage.problems);
   await faults.end('everything acknowledged is in S3, and the outage lost nothing');
 }
