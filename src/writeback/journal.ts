@@ -2,27 +2,17 @@
  * What this machine has and S3 has not yet, as an append-only file of checksummed frames (journal-format.ts): entries by
  * id, each with its last value. Opening it recovers what an earlier daemon left.
  */
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, renameSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KiB, MiB } from '../constants.js';
 import { crashPoint } from '../crash-point.js';
+import { IDENTITY_ID, type JournalLogger, mustBelongTo, readIfThere, tellDamage } from './journal-before.js';
 import {
   encodeFileHeader,
   encodeFrame,
   FILE_HEADER_BYTES,
   type JournalItem,
-  JournalRefused,
   MAX_PAYLOAD_BYTES,
   type Parsed,
   parseJournal,
@@ -34,13 +24,6 @@ export interface JournalEntry {
   readonly sequence: number;
 }
 
-export interface JournalLogger {
-  warn(details: object, message: string): void;
-  error(details: object, message: string): void;
-}
-
-/** The entry that says whose journal it is. */
-const IDENTITY_ID = 0;
 /** Zeros written ahead (bytes), and how many of them are always there for frames that must not fail. */
 const AHEAD_BYTES = 1 * MiB;
 const RESERVE_BYTES = 64 * KiB;
@@ -104,7 +87,7 @@ export class Journal {
    * Throws JournalRefused for a journal of another identity or a newer format; leaves it alone then.
    */
   static open(path: string, identity: string, logger: JournalLogger): Journal {
-    const bytes = read(path);
+    const bytes = readIfThere(path);
     const parsed = bytes === undefined || bytes.length === 0 ? undefined : parseJournal(bytes);
     if (bytes !== undefined && parsed !== undefined) {
       mustBelongTo(parsed, identity, path);
@@ -324,32 +307,4 @@ export class Journal {
     }
     closeSync(this.#fd);
   }
-}
-
-function read(path: string): Buffer | undefined {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-function mustBelongTo(parsed: Parsed, identity: string, path: string): void {
-  let found: unknown;
-  for (const frame of parsed.frames) for (const [id, value] of frame.items) if (id === IDENTITY_ID) found = value;
-  if (found !== undefined && found !== identity)
-    throw new JournalRefused(`${path} belongs to ${JSON.stringify(found)}, not to ${JSON.stringify(identity)}`);
-}
-
-function tellDamage(path: string, bytes: Buffer, parsed: Parsed, logger: JournalLogger): void {
-  const { damages, end, isTorn } = parsed;
-  if (damages.length === 0 && !isTorn) return;
-  const kept = `${path}.damaged`;
-  writeFileSync(kept, bytes, { mode: 0o600 });
-  if (damages.length > 0) {
-    const places = damages.map((damage) => `${damage.start} to ${damage.end}`).join(', ');
-    const message = 'the journal is damaged: it was kept, and what the damaged part may have changed is set aside';
-    logger.error({ path, kept, bytes: places }, message);
-  } else logger.warn({ path, kept, at: end }, 'the journal ends in an incomplete frame: it is cut there');
 }
