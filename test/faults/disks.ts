@@ -75,7 +75,8 @@ async function failing(faults: Faults, id: string, options: string, isNoticed: b
       name: `the state disk fails (${options})`,
       errors: ['EIO', 'ENOSPC'],
       isNoticed,
-      ms: 12_000,
+      // The disk is synced every five seconds, also in a short run.
+      ms: 20_000,
       begin: () => endAfter(LEFT),
       end: () => endAfter(0),
     };
