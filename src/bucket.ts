@@ -10,6 +10,7 @@ import { createObjectClient, type ObjectClientOptions, tryAnonymous } from './s3
 import {
   ConditionalWrites,
   type ConditionSupport,
+  type ConditionSupports,
   isKnownToHonour,
   withConditionalWrites,
 } from './s3/conditional-writes.js';
@@ -55,21 +56,34 @@ export interface CheckedBucket extends Omit<Bucket, 'client'> {
 }
 
 /** What an earlier mount learnt of the server. That it ignores conditions is not kept: the next version may have them. */
-function rememberedSupport(path: string): ConditionSupport {
+function rememberedSupport(path: string): ConditionSupports {
+  const remembered = (what: unknown): ConditionSupport => (what === 'honoured' ? 'honoured' : 'unknown');
   try {
-    return JSON.parse(readFileSync(path, 'utf8')).conditionalWrites === 'honoured' ? 'honoured' : 'unknown';
+    const { conditionalWrites, conditionalCopies } = JSON.parse(readFileSync(path, 'utf8'));
+    return { writes: remembered(conditionalWrites), copies: remembered(conditionalCopies) };
   } catch {
-    return 'unknown';
+    return { writes: 'unknown', copies: 'unknown' };
   }
 }
+
+/** On a disk that does not take it, the next mount finds out anew. */
+function remember(path: string, { writes, copies }: ConditionSupports, logger: Logger): void {
+  try {
+    writeFileSync(path, JSON.stringify({ conditionalWrites: writes, conditionalCopies: copies }), { mode: 0o600 });
+  } catch (error) {
+    logger.warn({ err: error, path }, 'what was learnt of the server cannot be kept');
+  }
+}
+
+const honoured: ConditionSupports = { writes: 'honoured', copies: 'honoured' };
 
 /** Sees to it that no write goes out on the word of a server that ignores conditions. */
 export function checkWrites(bucket: Bucket, stateDirectory: string, logger: Logger): CheckedBucket {
   const path = join(stateDirectory, 'server.json');
   const writes = new ConditionalWrites(bucket.client, {
-    support: isKnownToHonour(new URL(bucket.probe.endpoint).host) ? 'honoured' : rememberedSupport(path),
+    support: isKnownToHonour(new URL(bucket.probe.endpoint).host) ? honoured : rememberedSupport(path),
     logger,
-    onLearnt: (conditionalWrites) => writeFileSync(path, JSON.stringify({ conditionalWrites }), { mode: 0o600 }),
+    onLearnt: (learnt) => remember(path, learnt, logger),
   });
   return { ...bucket, client: withConditionalWrites(bucket.client, writes), writes };
 }

@@ -22,14 +22,25 @@ export function timespecFromMs(ms: number): Timespec {
   return { sec, nsec: Math.floor((ms - sec * 1000) * 1e6) };
 }
 
-export function timespecToMs(time: Timespec): number {
-  return time.sec * 1000 + time.nsec / 1e6;
+/**
+ * Now, again and again, with digits below the millisecond: no two answers in one millisecond are the same, and none goes
+ * back within it. By its times this mount knows an object that it wrote from what another host wrote at the same moment.
+ */
+export function stampsOf(clock: Clock): () => Timespec {
+  let lastMs = Number.NaN;
+  let last = 0;
+  return () => {
+    const ms = clock.now();
+    const digits = Math.floor((clock.monotonic() % 1) * 1e6);
+    last = ms === lastMs ? Math.min(999_999, Math.max(digits, last + 1)) : digits;
+    lastMs = ms;
+    const { sec, nsec } = timespecFromMs(ms);
+    return { sec, nsec: nsec + last };
+  };
 }
 
-/** The time of a change: later than that of the change before it, also within the same millisecond. */
-export function laterThan(before: Timespec, now: Timespec): Timespec {
-  const isSameMs = before.sec === now.sec && Math.floor(before.nsec / 1e6) === Math.floor(now.nsec / 1e6);
-  return isSameMs && before.nsec >= now.nsec ? { sec: before.sec, nsec: before.nsec + 1 } : now;
+export function timespecToMs(time: Timespec): number {
+  return time.sec * 1000 + time.nsec / 1e6;
 }
 
 export function sameTime(a: Timespec, b: Timespec): boolean {

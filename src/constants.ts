@@ -16,6 +16,9 @@ export const CONGESTION_THRESHOLD = 48;
 /** One block of the content cache (bytes). */
 export const BLOCK_BYTES = 1 * MiB;
 
+/** Of a file that is changed in part, at most so much of the rest is carried over in the cache to the new version (bytes). */
+export const CARRIED_BYTES = 16 * MiB;
+
 /** What an open brings along of the file (bytes): small files need no second request. */
 export const FIRST_FETCH_BYTES = 128 * KiB;
 /**

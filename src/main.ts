@@ -131,6 +131,7 @@ function filesystemOf(
     canList: bucket.probe.canList,
     writeBack: settings.writeBack === 'on',
     fsync: settings.fsync,
+    exclusive: settings.exclusive,
     host: hostname(),
     stateDirectory: at.state,
     stagingBytes: settings.stagingSize ?? halfOfFree(at.state),

@@ -167,6 +167,12 @@ export class BlockCache {
     return file.content.isPageValid(Math.floor(at / PAGE_BYTES)) || fetchAt(file, at) !== undefined;
   }
 
+  /** The bytes [offset, end) where they are in memory. */
+  peek(file: CachedFile, offset: number, end: number): Uint8Array[] | undefined {
+    const pieces: Uint8Array[] = [];
+    return this.#readMemory(file, offset, end, pieces) >= end ? pieces : undefined;
+  }
+
   /** Takes what memory holds from `at` on; answers how far that reached. */
   #readMemory(file: CachedFile, at: number, end: number, into: Uint8Array[]): number {
     while (at < end) {

@@ -78,13 +78,14 @@ function fileLine({ path, size, failure, reason, nextTryAt, state }: UnsavedFile
 function waitingLines({ dirty, waiting }: DaemonStatus, now: number): string[] {
   const lines: string[] = [];
   if (waiting !== undefined) {
-    const { queued, running, removals, removalFailure, isAway, oldest } = waiting;
+    const { queued, running, removals, removalFailure, stateFailure, isAway, oldest } = waiting;
     const failed = dirty.filter(({ state }) => state === 'failed').length;
     const refused = dirty.filter(({ state }) => state === 'refused').length;
     const rest = queued - running - failed - refused;
     const why = removalFailure === undefined ? '' : ` (${removalFailure})`;
     const counts = `${Math.max(0, rest)} queued, ${running} uploading, ${failed} failed, ${refused} refused`;
     lines.push(`  write-back  ${counts}; ${counted(removals, 'deletion')}${why}`);
+    if (stateFailure !== undefined) lines.push(`    the disk of the state directory fails: ${stateFailure}`);
     if (isAway) lines.push('    S3 does not answer: tries go on by themselves');
     if (oldest !== undefined)
       lines.push(`    oldest  ${shownName(oldest.path)}, for ${ageText(oldest.since, now)} on this machine only`);
@@ -97,6 +98,11 @@ function waitingLines({ dirty, waiting }: DaemonStatus, now: number): string[] {
   return lines;
 }
 
+function ignoredText({ conditionalWrites, conditionalCopies }: DaemonStatus): string {
+  if (conditionalWrites === 'ignored') return ', ignores conditions on writes';
+  return conditionalCopies === 'ignored' ? ', ignores conditions on copies' : '';
+}
+
 /** @param now milliseconds since 1970 */
 export function statusText(status: DaemonStatus, now: number): string {
   const { requests, operations, dirty, conflicts, staging, memory } = status;
@@ -105,7 +111,7 @@ export function statusText(status: DaemonStatus, now: number): string {
   const traffic = `${sizeText(requests.bytesReceived)} in, ${sizeText(requests.bytesSent)} out`;
   const lines = [
     `s3://${status.bucket}${status.prefix === '' ? '' : `/${status.prefix}`} on ${status.mountpoint}${status.draining ? ' (unmounted: what is left is being uploaded)' : ''}`,
-    `  server      ${status.endpoint} (${status.region})${status.anonymous ? ', without credentials' : ''}${status.conditionalWrites === 'ignored' ? ', ignores conditions on writes' : ''}`,
+    `  server      ${status.endpoint} (${status.region})${status.anonymous ? ', without credentials' : ''}${ignoredText(status)}`,
     `  daemon      pailfs ${status.version}, process ${status.pid}, up ${durationText(status.uptimeSeconds)}, ${sizeText(memory.rssBytes)} resident`,
     `  driver      ${status.driver}${status.privileged ? '' : ' (fusermount3)'}${status.readOnly ? ', read only' : ''}`,
     `  requests    ${sum(requests.byOperation)} (${listed(requests.byOperation)}); ${requests.retries} retries, ${requests.errors} errors; ${traffic}`,

@@ -155,6 +155,13 @@ export const optionTable = {
     default: 's3',
     describe: 'what fsync() waits for',
   },
+  exclusive: {
+    type: 'choice',
+    group: 'Transfer',
+    choices: ['host', 's3'],
+    default: 'host',
+    describe: 'where O_EXCL, mkdir and the like make sure that a name is new',
+  },
   'staging-size': {
     type: 'size',
     group: 'Transfer',

@@ -47,6 +47,7 @@ export interface WaitingStatus {
   readonly running: number;
   readonly removals: number;
   readonly removalFailure?: string;
+  readonly stateFailure?: string;
   readonly isAway: boolean;
   readonly oldest?: { readonly path: string; readonly since: number };
 }
@@ -90,6 +91,7 @@ export interface DaemonStatus {
   readonly conflicts: readonly object[];
   /** Whether the server honours conditions on writes; unknown before the first write. */
   readonly conditionalWrites: 'honoured' | 'ignored' | 'unknown';
+  readonly conditionalCopies: 'honoured' | 'ignored' | 'unknown';
   readonly staging: { readonly usedBytes: number; readonly limitBytes: number };
   readonly notificationsDropped: number;
   readonly memory: { readonly rssBytes: number; readonly heapBytes: number; readonly externalBytes: number };

@@ -7,9 +7,10 @@ import type { KnownObject } from '../cache/attribute-store.js';
 import { crashPoint } from '../crash-point.js';
 import { errno } from '../errno.js';
 import type { WriteCondition, WriteReply } from '../s3/object-client.js';
-import { isS3Error } from '../s3/s3-error.js';
+import { isS3Error, S3Error } from '../s3/s3-error.js';
 import type { StagedFile } from '../writeback/staged-file.js';
 import { isConflict, UploadSuperseded } from '../writeback/upload.js';
+import { CarryOver } from './carry-over.js';
 import { keepConflictCopy } from './conflict-copy.js';
 import { standsFor } from './content-reader.js';
 import { followCopies, keepCopies } from './copied-content.js';
@@ -23,13 +24,10 @@ import { beginSending, isSent, type Sent } from './sent.js';
 import { FsError } from './to-errno.js';
 import { changing } from './tree-lock.js';
 import { adoptFile } from './versions.js';
-import { dropCached, homeKeyOf, keyOf, type Volume } from './volume.js';
+import { cachedOf, dropCached, homeKeyOf, keyOf, type Volume } from './volume.js';
 
 /** Rounds while the file goes on changing under its upload; after them it stays dirty for the next close. */
 const MAX_ROUNDS = 3;
-
-/** What becomes of a file whose place in the store somebody else's object has taken. */
-export type OnConflict = 'keep both' | 'refuse';
 
 /** Resolves when the store has everything that was there at the call; rejects with the reason otherwise. */
 export async function commit(volume: Volume, inode: Inode): Promise<void> {
@@ -38,7 +36,7 @@ export async function commit(volume: Volume, inode: Inode): Promise<void> {
 }
 
 /** For callers that hold the inode's mutex. */
-export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnConflict = 'keep both'): Promise<void> {
+export async function commitLocked(volume: Volume, inode: Inode): Promise<void> {
   try {
     // Behind the operations a second round is another turn of the queue: something else may have to go before it.
     const rounds = volume.writeBack === undefined ? MAX_ROUNDS : 1;
@@ -46,7 +44,7 @@ export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnCo
       if (inode.orphanKey !== undefined) {
         // Removed: its bytes live on for its handles only.
         inode.dirty = false;
-      } else if (inode.staged !== undefined) await commitStaged(volume, inode, inode.staged, conflicts);
+      } else if (inode.staged !== undefined) await commitStaged(volume, inode, inode.staged);
       else if (inode.storedKey !== undefined && inode.storedKey === homeKeyOf(volume, inode)) stay(volume, inode);
       else if (inode.storedKey !== undefined) await commitMove(volume, inode, inode.storedKey);
       else await commitAttributes(volume, inode);
@@ -57,11 +55,12 @@ export async function commitLocked(volume: Volume, inode: Inode, conflicts: OnCo
   }
 }
 
-async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, conflicts: OnConflict): Promise<void> {
+async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): Promise<void> {
   await keepCopies(inode);
   const { generation, size } = staged;
   const before = inode.attributes;
   const attributes = await writeAttributes(volume, inode);
+  const carried = await CarryOver.of(volume, inode, staged);
   const key = homeKeyOf(volume, inode);
   // A file that never rests is brought over as it is in the end.
   const isSame = (): boolean => volume.writeBack === undefined || staged.generation === generation;
@@ -73,12 +72,13 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, co
     const info = noteWritten(volume, inode, at, attributes, reply, size);
     inode.attributesChanged = inode.attributes !== before;
     confirmName(volume, inode);
-    if (staged.generation === generation) await settleStaged(volume, inode, staged, info);
+    if (staged.generation === generation) return settleStaged(volume, inode, staged, info, carried);
     // Written meanwhile: what was not is from now on taken from the version just uploaded.
-    else {
-      dropCached(volume, inode);
-      volume.writeBack?.settle(inode);
-    }
+    if (inode.restless >= MAX_ROUNDS) carried?.dropEdges();
+    dropCached(volume, inode);
+    volume.writeBack?.settle(inode);
+    const file = cachedOf(volume, inode);
+    if (file !== undefined) await carried?.into(file);
   };
   try {
     if (inode.isDoubtful) throw new FsError(errno.ESTALE, inode.path);
@@ -95,9 +95,11 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile, co
       await note(key, reply);
     });
   } catch (error) {
-    if (!(inode.isDoubtful || isConflict(error)) || conflicts === 'refuse') throw error;
+    if (!(inode.isDoubtful || isConflict(error)) || inode.mustBeNew) throw error;
     inode.isDoubtful = false;
     await keepConflictCopy(volume, inode, { send: (to) => sendTo(to, { ifAbsent: true }, false), note });
+  } finally {
+    carried?.close();
   }
 }
 
@@ -168,7 +170,8 @@ async function writeOver(
         volume.writeBack === undefined && isS3Error(error, 'PreconditionFailed')
           ? undefined
           : await headIfPresent(volume, key);
-      if (now !== undefined && volume.writeBack !== undefined) {
+      // What has to be new is nobody's but the one's who made it now.
+      if (now !== undefined && volume.writeBack !== undefined && !inode.mustBeNew) {
         if (isOurs(now)) return now;
         if (inode.sent.some((one) => one.key === key && isSent(now, one))) {
           if (isInPlace(inode, key) && inode.version !== undefined) standsFor(volume, inode, now);
@@ -213,6 +216,13 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
     });
   } catch (error) {
     if (!isConflict(error)) throw error;
+    // Its own object may be what has changed: nothing can be copied any more.
+    if ((await headIfPresent(volume, from))?.etag !== version.etag)
+      throw new S3Error('NotFound', 'CopyObject: the source is another object by now', {
+        operation: 'CopyObject',
+        key: from,
+      });
+    if (inode.mustBeNew) throw error;
     await keepConflictCopy(volume, inode, { send: (to) => copy(to, { ifAbsent: true }), note });
   }
 }

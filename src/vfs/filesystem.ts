@@ -12,7 +12,7 @@ import { ListingCache } from '../cache/listing-cache.js';
 import { OwnChanges } from '../cache/own-changes.js';
 import { AheadLimit } from '../cache/pages-ahead.js';
 import { Walks } from '../cache/walks.js';
-import type { Clock } from '../clock.js';
+import { type Clock, stampsOf } from '../clock.js';
 import { MEMORY_SHARE_LISTINGS, MEMORY_SHARE_TRANSFERS, READAHEAD_SHARE, WALK_SHARE } from '../constants.js';
 import { errno, errnoName } from '../errno.js';
 import type { Operations } from '../fuse/operations.js';
@@ -85,6 +85,8 @@ export interface WaitingStatus {
   readonly removals: number;
   /** Why the last deletion failed, if it did. */
   readonly removalFailure?: string;
+  /** Why what waits is not safe on this machine's disk, while it is not. */
+  readonly stateFailure?: string;
   /** The store does not answer: tries go on by themselves. */
   readonly isAway: boolean;
   /** What has waited longest. */
@@ -143,6 +145,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     options,
     client,
     clock,
+    stamp: stampsOf(clock),
     logger,
     inodes: undefined as never,
     handles: new HandleTable(memoryLimitBytes * MEMORY_SHARE_TRANSFERS * READAHEAD_SHARE),
@@ -281,7 +284,8 @@ function waitingStatus({ writeBack }: Volume): WaitingStatus | undefined {
   const failed = [...removals.values()].find(({ failure }) => failure !== undefined)?.failure;
   const removalFailure = failed === undefined ? undefined : errnoName(toErrno(failed, silentLogger, 'delete'));
   const { running, size, isAway } = queue;
-  return { queued: size, running, removals: removals.size, removalFailure, isAway, oldest };
+  const stateFailure = writeBack.sync.failure?.message;
+  return { queued: size, running, removals: removals.size, removalFailure, stateFailure, isAway, oldest };
 }
 
 function dirtyFiles(volume: Volume): DirtyFile[] {

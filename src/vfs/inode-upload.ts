@@ -13,6 +13,7 @@ import type { StagedFile } from '../writeback/staged-file.js';
 import { upload } from '../writeback/upload.js';
 import { planUpload, type UploadPlan } from '../writeback/upload-plan.js';
 import { encodeAttributes } from './attribute.js';
+import type { CarryOver } from './carry-over.js';
 import { readBytes } from './content-reader.js';
 import { contentTypeOf } from './content-type.js';
 import { withSources } from './copied-content.js';
@@ -165,7 +166,13 @@ async function adopt(volume: Volume, staged: StagedFile, source: Source, size: n
 }
 
 /** Nothing was written since the upload began: the staged file becomes cached content. */
-export async function settleStaged(volume: Volume, inode: Inode, staged: StagedFile, info: KnownObject): Promise<void> {
+export async function settleStaged(
+  volume: Volume,
+  inode: Inode,
+  staged: StagedFile,
+  info: KnownObject,
+  carried: CarryOver | undefined,
+): Promise<void> {
   inode.staged = undefined;
   inode.dirty = inode.storedKey !== undefined || inode.attributesChanged;
   // Before the staged file goes: nothing may name it any more.
@@ -179,6 +186,7 @@ export async function settleStaged(volume: Volume, inode: Inode, staged: StagedF
       inline === undefined
         ? await adopt(volume, staged, source, info.size)
         : volume.cache.keep(source, Buffer.concat([inline], info.size));
+    await carried?.into(file);
     if (inode.handles > 0 && inode.cached === undefined && inode.version?.etag === info.etag)
       holdCached(volume, inode, file);
     else volume.cache.release(file);

@@ -124,6 +124,8 @@ export class Inode {
   restless = 0;
   /** Sent to the store, and the answer is not known. */
   sent: readonly Sent[] = [];
+  /** It is being made, or renamed, where nothing must stand in the store: somebody else's object there is refused. */
+  mustBeNew = false;
   /** Its bytes may have been lost with the machine's power: they must not replace anything. */
   isDoubtful = false;
   /** Held while there are handles or staged bytes over it. */

@@ -7,7 +7,6 @@
 import type { KnownObject } from '../cache/attribute-store.js';
 import type { Listing } from '../cache/listing.js';
 import type { Walk } from '../cache/walks.js';
-import { timespecFromMs } from '../clock.js';
 import { LOOKUP_SERIES, LOOKUP_SERIES_MS, MAX_REMEMBERED_ABSENCES } from '../constants.js';
 import { errno } from '../errno.js';
 import type { ListPage, ObjectInfo } from '../s3/object-client.js';
@@ -36,6 +35,22 @@ export function resolve(
   const local = resolveLocally(volume, parent, directory, name);
   if (local !== 'unknown') return local;
   if (parent.orphanKey !== undefined) return undefined;
+  return ask(volume, parent, name, part, signal);
+}
+
+/** The same, but that it does not exist is the answer of the store now. */
+export function resolveNow(
+  volume: Volume,
+  parent: Inode,
+  name: string,
+  signal?: AbortSignal,
+): Inode | undefined | Promise<Inode | undefined> {
+  const { directory } = parent;
+  if (directory === undefined) throw new FsError(errno.ENOTDIR, parent.path);
+  const part = partIn(parent, name);
+  if (part === undefined || parent.orphanKey !== undefined) return undefined;
+  const local = resolveLocally(volume, parent, directory, name);
+  if (local !== undefined && local !== 'unknown') return local;
   return ask(volume, parent, name, part, signal);
 }
 
@@ -208,7 +223,7 @@ export function setName(volume: Volume, parent: Inode, name: string, inode: Inod
   directory.absent.delete(name);
   if (inode !== undefined) directory.filledUntil = now + volume.options.metadataTtlMs;
   else if (directory.witness === name) directory.witness = undefined;
-  const wall = timespecFromMs(volume.clock.now());
+  const wall = volume.stamp();
   parent.attributes.mtime = wall;
   parent.attributes.ctime = wall;
   // No listing that is still in use began before what was confirmed so long ago.

@@ -1,5 +1,4 @@
 /** Where a file begins to differ from its version in the store: its staged file is made, and the inode counts as dirty. */
-import { laterThan, timespecFromMs } from '../clock.js';
 import { StagedFile } from '../writeback/staged-file.js';
 import type { Inode } from './inode.js';
 import { cachedOf, stagedPath, type Volume } from './volume.js';
@@ -28,7 +27,7 @@ export function stage(volume: Volume, inode: Inode, size?: number): StagedFile {
 
 /** Bytes changed: mtime and ctime are now. */
 export function touch(volume: Volume, inode: Inode): void {
-  const now = laterThan(inode.attributes.ctime, timespecFromMs(volume.clock.now()));
+  const now = volume.stamp();
   inode.attributes.mtime = now;
   inode.attributes.ctime = now;
 }

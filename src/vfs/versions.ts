@@ -114,7 +114,16 @@ export function adoptFile(
   if (known !== undefined && known.type !== (attributes.mode & S_IFMT)) parent.directory?.overlay.touch();
   if (known !== undefined) volume.inodes.detach(known, keyOf(volume, known));
   const ino = known?.directory === undefined ? known?.ino : undefined;
-  return setVersion(volume, volume.inodes.add(parent, name, key, attributes, askedAt, ino), version, info, askedAt);
+  const inode = volume.inodes.add(parent, name, key, attributes, askedAt, ino);
+  takeOver(parent, name, known, inode, askedAt);
+  return setVersion(volume, inode, version, info, askedAt);
+}
+
+/** What this mount did with the name before was done with an inode that is gone from it. */
+function takeOver(parent: Inode, name: string, known: Inode | undefined, inode: Inode, askedAt: number): void {
+  const overlay = parent.directory?.overlay;
+  const record = overlay?.get(name);
+  if (known !== undefined && record?.present === known) overlay?.setConfirmed(name, inode, askedAt);
 }
 
 /** The same bytes as known: the metadata may still have changed, which a newer date tells. */
@@ -162,13 +171,9 @@ function retype(
   parent.directory?.overlay.touch();
   volume.notifier?.invalEntry(parent.nodeid, name);
   const attributes = fileAttributes(volume, version, info);
-  return setVersion(
-    volume,
-    volume.inodes.add(parent, name, key, attributes, askedAt, inode.ino),
-    version,
-    info,
-    askedAt,
-  );
+  const retyped = volume.inodes.add(parent, name, key, attributes, askedAt, inode.ino);
+  takeOver(parent, name, inode, retyped, askedAt);
+  return setVersion(volume, retyped, version, info, askedAt);
 }
 
 export function setVersion(

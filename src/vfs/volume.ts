@@ -7,7 +7,7 @@ import type { AttributeStore, KnownObject } from '../cache/attribute-store.js';
 import type { BlockCache, CachedFile } from '../cache/block-cache.js';
 import type { ListingCache } from '../cache/listing-cache.js';
 import type { Walks } from '../cache/walks.js';
-import type { Clock } from '../clock.js';
+import type { Clock, Timespec } from '../clock.js';
 import { errno } from '../errno.js';
 import type { Notifier } from '../fuse/operations.js';
 import type { Logger } from '../log.js';
@@ -46,6 +46,8 @@ export interface VolumeOptions {
   readonly writeBack: boolean;
   /** What fsync() waits for: the store, or this machine's disk. */
   readonly fsync: 's3' | 'disk';
+  /** Where a name that has to be new is made sure of before the operation answers: here, or in the store too. */
+  readonly exclusive: 'host' | 's3';
   /** False where s3:ListBucket is denied: an absent key then answers 403. */
   readonly canList: boolean;
   readonly host: string;
@@ -57,6 +59,8 @@ export interface Volume {
   readonly options: VolumeOptions;
   readonly client: ObjectClient;
   readonly clock: Clock;
+  /** Now, as the time of something made or changed here. */
+  readonly stamp: () => Timespec;
   readonly logger: Logger;
   readonly inodes: InodeTable;
   readonly handles: HandleTable;
@@ -169,7 +173,8 @@ export function dropCached(volume: Volume, inode: Inode): void {
 /** What the store has of a key since this mount wrote it. Part of a change that the caller writes down. */
 export function learnWritten(volume: Volume, key: string, info: KnownObject): void {
   const committed = volume.attributes.putWritten(key, info);
-  volume.writeBack?.wrote(key, info, committed);
+  const { writeBack } = volume;
+  writeBack?.alsoAppend(writeBack.written.note(key, info, committed));
 }
 
 export function stagedPath(volume: Volume, id: string): string {

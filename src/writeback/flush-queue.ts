@@ -318,6 +318,7 @@ export class FlushQueue<T> {
       Object.assign(entry, { error, state, readyAt, isUrgent: false });
       this.#failed.add(entry);
       for (const waiter of entry.waiters.splice(0)) waiter.reject(error);
+      this.#failBlocked(entry);
     }
   }
 

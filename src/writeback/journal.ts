@@ -2,27 +2,17 @@
  * What this machine has and S3 has not yet, as an append-only file of checksummed frames (journal-format.ts): entries by
  * id, each with its last value. Opening it recovers what an earlier daemon left.
  */
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, renameSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KiB, MiB } from '../constants.js';
 import { crashPoint } from '../crash-point.js';
+import { IDENTITY_ID, type JournalLogger, mustBelongTo, readIfThere, tellDamage } from './journal-before.js';
 import {
   encodeFileHeader,
   encodeFrame,
   FILE_HEADER_BYTES,
   type JournalItem,
-  JournalRefused,
   MAX_PAYLOAD_BYTES,
   type Parsed,
   parseJournal,
@@ -34,19 +24,15 @@ export interface JournalEntry {
   readonly sequence: number;
 }
 
-export interface JournalLogger {
-  warn(details: object, message: string): void;
-  error(details: object, message: string): void;
-}
-
-/** The entry that says whose journal it is. */
-const IDENTITY_ID = 0;
 /** Zeros written ahead (bytes), and how many of them are always there for frames that must not fail. */
 const AHEAD_BYTES = 1 * MiB;
 const RESERVE_BYTES = 64 * KiB;
 /** A journal is written anew when it is longer than this and than so many times what it holds. */
 const REWRITE_BYTES = 4 * MiB;
 const REWRITE_FACTOR = 4;
+
+/** One that failed is tried again at most so often (ms). */
+const REVIVE_MS = 1_000;
 
 /** A switch of the crash test, which must fail with it: nothing is written. */
 const isBlind = process.env.PAILFS_TEST_WITHOUT_JOURNAL === '1';
@@ -71,6 +57,10 @@ export class Journal {
   /** Frames that came while the journal is written anew. */
   #tail: Buffer[] | undefined;
   #failed = false;
+  /** When it was last tried to begin it anew after that (of performance.now(), ms). */
+  #revivedAt = Number.NEGATIVE_INFINITY;
+  /** A sync has failed: what it was to bring to the disk may never come there, though the next sync succeeds. */
+  #mustRewrite = false;
 
   private constructor(path: string, parsed: Parsed | undefined, size: number, logger: JournalLogger) {
     this.path = path;
@@ -97,7 +87,7 @@ export class Journal {
    * Throws JournalRefused for a journal of another identity or a newer format; leaves it alone then.
    */
   static open(path: string, identity: string, logger: JournalLogger): Journal {
-    const bytes = read(path);
+    const bytes = readIfThere(path);
     const parsed = bytes === undefined || bytes.length === 0 ? undefined : parseJournal(bytes);
     if (bytes !== undefined && parsed !== undefined) {
       mustBelongTo(parsed, identity, path);
@@ -133,6 +123,11 @@ export class Journal {
     return this.#failed;
   }
 
+  /** Throws with code EIO where it has. */
+  mustBeWritten(): void {
+    if (this.#failed) throw this.#failure();
+  }
+
   #put(id: number, value: unknown, sequence: number): void {
     const before = this.#entries.get(id);
     // Roughly: what it takes in a frame.
@@ -143,14 +138,38 @@ export class Journal {
     this.#entries.set(id, { value, sequence });
   }
 
-  /** Before a change is made: its frame will not fail for want of room. Throws with code ENOSPC. */
+  /**
+   * Before a change is made: its frame will not fail for want of room. Throws with code ENOSPC; with that of the disk's
+   * failure while it cannot be written at all.
+   */
   reserve(bytes = RESERVE_BYTES): void {
-    if (isBlind || this.#failed || this.#end + bytes <= this.#allocated) return;
+    if (isBlind) return;
+    if (this.#failed) this.#revive();
+    if (this.#end + bytes <= this.#allocated) return;
     const zeros = Buffer.alloc(Math.max(AHEAD_BYTES, bytes));
     for (let at = this.#end; at < this.#end + zeros.length; ) {
       at += writeSync(this.#fd, zeros, at - this.#end, zeros.length - (at - this.#end), at);
       this.#allocated = Math.max(this.#allocated, at);
     }
+  }
+
+  /** It is written anew, with everything that was appended since it failed. */
+  #revive(): void {
+    const now = performance.now();
+    if (now - this.#revivedAt < REVIVE_MS || this.#syncing !== undefined) throw this.#failure();
+    this.#revivedAt = now;
+    try {
+      this.#begin();
+    } catch (error) {
+      throw Object.assign(this.#failure(), { cause: error });
+    }
+    this.#failed = false;
+    this.#mustRewrite = false;
+    this.#logger.warn({ path: this.path }, 'the journal can be written again');
+  }
+
+  #failure(): Error {
+    return Object.assign(new Error(`${this.path} cannot be written`), { code: 'EIO' });
   }
 
   /** One change, whole or not at all, that outlives this process when it returns. undefined: the entry is gone. */
@@ -169,7 +188,7 @@ export class Journal {
       this.#failed = true;
       this.#logger.error(
         { err: error, path: this.path },
-        'the journal cannot be written: from now on closing a file waits for its upload',
+        'the journal cannot be written: until it can, closing a file waits for its upload, and names cannot be changed',
       );
     }
   }
@@ -205,17 +224,28 @@ export class Journal {
     const image = this.#image();
     const path = `${this.path}.new`;
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o600);
-    writeSync(fd, image);
-    fsyncSync(fd);
+    try {
+      for (let done = 0; done < image.length; ) done += writeSync(fd, image, done, image.length - done, done);
+      fsyncSync(fd);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
     this.#replace(fd, image.length);
   }
 
   #replace(fd: number, end: number): void {
     renameSync(`${this.path}.new`, this.path);
-    closeSync(this.#fd);
+    const before = this.#fd;
     this.#fd = fd;
     this.#end = end;
     this.#allocated = end;
+    try {
+      closeSync(before);
+    } catch (error) {
+      // Of the disk's failure, which was told when the write of it failed.
+      this.#logger.warn({ err: error, path: this.path }, 'the journal that was replaced could not be closed');
+    }
   }
 
   /** Resolves when everything appended before the call is on the disk. */
@@ -229,12 +259,14 @@ export class Journal {
 
   async #sync(): Promise<void> {
     if (isBlind || this.#failed) return;
-    if (this.#end > REWRITE_BYTES && this.#end > REWRITE_FACTOR * this.#liveBytes) return this.#rewrite();
-    const file = await open(this.path, 'r+');
+    const isLong = this.#end > REWRITE_BYTES && this.#end > REWRITE_FACTOR * this.#liveBytes;
+    if (isLong || this.#mustRewrite) return this.#rewrite();
     try {
-      await file.datasync();
-    } finally {
-      await file.close();
+      const file = await open(this.path, 'r+');
+      await file.datasync().finally(() => file.close());
+    } catch (error) {
+      this.#mustRewrite = true;
+      throw error;
     }
   }
 
@@ -244,56 +276,35 @@ export class Journal {
     const image = this.#image();
     this.#tail = [];
     const path = `${this.path}.new`;
-    const file = await open(path, 'w', 0o600);
     try {
-      await file.writeFile(image);
-      await file.sync();
+      const file = await open(path, 'w', 0o600);
+      await file
+        .writeFile(image)
+        .then(() => file.sync())
+        .finally(() => file.close());
+      const frames = Buffer.concat(this.#tail);
+      const fd = openSync(path, constants.O_RDWR);
+      for (let done = 0; done < frames.length; )
+        done += writeSync(fd, frames, done, frames.length - done, image.length + done);
+      this.#replace(fd, image.length + frames.length);
+      this.#failed = false;
+      this.#mustRewrite = false;
     } finally {
-      await file.close();
+      this.#tail = undefined;
     }
-    const frames = Buffer.concat(this.#tail);
-    this.#tail = undefined;
-    const fd = openSync(path, constants.O_RDWR);
-    for (let done = 0; done < frames.length; )
-      done += writeSync(fd, frames, done, frames.length - done, image.length + done);
-    this.#replace(fd, image.length + frames.length);
     const directory = await open(dirname(this.path), 'r');
     await directory.sync().finally(() => directory.close());
   }
 
   async close(): Promise<void> {
     while (this.#syncing !== undefined) await this.#syncing.catch(() => undefined);
-    // The zeros ahead of the last frame are of no use any more.
-    if (!this.#failed && !isBlind) ftruncateSync(this.#fd, Math.max(FILE_HEADER_BYTES, this.#end));
-    fsyncSync(this.#fd);
+    try {
+      // The zeros ahead of the last frame are of no use any more.
+      if (!this.#failed && !isBlind) ftruncateSync(this.#fd, Math.max(FILE_HEADER_BYTES, this.#end));
+      fsyncSync(this.#fd);
+    } catch (error) {
+      this.#logger.error({ err: error, path: this.path }, 'the journal could not be brought to the disk at the end');
+    }
     closeSync(this.#fd);
   }
-}
-
-function read(path: string): Buffer | undefined {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-function mustBelongTo(parsed: Parsed, identity: string, path: string): void {
-  let found: unknown;
-  for (const frame of parsed.frames) for (const [id, value] of frame.items) if (id === IDENTITY_ID) found = value;
-  if (found !== undefined && found !== identity)
-    throw new JournalRefused(`${path} belongs to ${JSON.stringify(found)}, not to ${JSON.stringify(identity)}`);
-}
-
-function tellDamage(path: string, bytes: Buffer, parsed: Parsed, logger: JournalLogger): void {
-  const { damages, end, isTorn } = parsed;
-  if (damages.length === 0 && !isTorn) return;
-  const kept = `${path}.damaged`;
-  writeFileSync(kept, bytes, { mode: 0o600 });
-  if (damages.length > 0) {
-    const places = damages.map((damage) => `${damage.start} to ${damage.end}`).join(', ');
-    const message = 'the journal is damaged: it was kept, and what the damaged part may have changed is set aside';
-    logger.error({ path, kept, bytes: places }, message);
-  } else logger.warn({ path, kept, at: end }, 'the journal ends in an incomplete frame: it is cut there');
 }

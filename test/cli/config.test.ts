@@ -40,6 +40,7 @@ t.test('the defaults are those of constants.ts', async (t) => {
     attributes: 'auto',
     writeBack: 'on',
     fsync: 's3',
+    exclusive: 'host',
     fileMode: 0o644,
     dirMode: 0o755,
     ro: false,

@@ -31,6 +31,7 @@ function status(parts: Partial<DaemonStatus>): DaemonStatus {
     draining: false,
     conflicts: [],
     conditionalWrites: 'honoured',
+    conditionalCopies: 'honoured',
     staging: { usedBytes: 4096, limitBytes: 1024 ** 3 },
     notificationsDropped: 0,
     memory: { rssBytes: 0, heapBytes: 0, externalBytes: 0 },
@@ -63,11 +64,13 @@ t.test('each state, those with a failure first', async (t) => {
     running: 1,
     removals: 1,
     removalFailure: 'EIO',
+    stateFailure: 'i/o error, fdatasync',
     isAway: true,
     oldest: { path: '/b', since: now - 61_000 },
   };
   t.same(lines({ dirty, waiting }).slice(1), [
     '  write-back  2 queued, 1 uploading, 1 failed, 1 refused; 1 deletion (EIO)',
+    '    the disk of the state directory fails: i/o error, fdatasync',
     '    S3 does not answer: tries go on by themselves',
     '    oldest  /b, for 1 min 1 s on this machine only',
     '    failed  /f (1 B): EIO, next try in 0 s',

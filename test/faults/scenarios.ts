@@ -11,15 +11,17 @@ export interface Trouble {
 }
 
 export interface Scenario {
+  /** By which it is chosen. */
+  readonly id: string;
   readonly name: string;
   /** ENOENT is always among them: a file may be absent. */
   readonly errors: readonly string[];
   /** Some operation has to fail, or the trouble was none. */
   readonly isNoticed: boolean;
   readonly ms: number;
-  begin(trouble: Trouble): void;
+  begin(trouble: Trouble): void | Promise<void>;
   /** Besides what is always put right: rules, denials. */
-  end?(trouble: Trouble): void;
+  end?(trouble: Trouble): void | Promise<void>;
 }
 
 function rules(actions: ReadonlyArray<[FaultAction, string | string[] | undefined, number]>): Scenario['begin'] {
@@ -44,6 +46,7 @@ export function writeCredentials(path: string, accessKeyId: string, secretAccess
 
 export const scenarios: readonly Scenario[] = [
   {
+    id: 'storm',
     name: 'a storm of 503, 500 and resets',
     errors: ['EIO'],
     isNoticed: false,
@@ -57,6 +60,7 @@ export const scenarios: readonly Scenario[] = [
     ]),
   },
   {
+    id: 'bodies',
     name: 'resets in headers and bodies, truncated and stalled bodies',
     errors: ['EIO'],
     isNoticed: false,
@@ -69,6 +73,7 @@ export const scenarios: readonly Scenario[] = [
     ]),
   },
   {
+    id: 'errors-in-200',
     name: 'errors inside a 200',
     errors: ['EIO'],
     isNoticed: false,
@@ -83,6 +88,7 @@ export const scenarios: readonly Scenario[] = [
     ]),
   },
   {
+    id: 'etags',
     name: 'wrong ETags, and ranges that are ignored',
     errors: ['EIO', 'ESTALE'],
     isNoticed: false,
@@ -93,6 +99,7 @@ export const scenarios: readonly Scenario[] = [
     ]),
   },
   {
+    id: 'outage',
     name: 'an outage',
     errors: ['EIO'],
     isNoticed: true,
@@ -100,6 +107,7 @@ export const scenarios: readonly Scenario[] = [
     begin: rules([[{ kind: 'reset' }, undefined, 1]]),
   },
   {
+    id: 'no-writing',
     name: 'writing is refused (403)',
     errors: ['EACCES'],
     isNoticed: true,
@@ -109,6 +117,7 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    id: 'no-reading',
     name: 'reading is refused (403)',
     errors: ['EACCES', 'EIO'],
     isNoticed: true,
@@ -116,6 +125,7 @@ export const scenarios: readonly Scenario[] = [
     begin: ({ server }) => void server.denied.add('GetObject').add('HeadObject'),
   },
   {
+    id: 'clock',
     name: 'a clock that is an hour ahead',
     errors: [],
     isNoticed: false,
@@ -124,6 +134,7 @@ export const scenarios: readonly Scenario[] = [
     end: ({ setSkew }) => setSkew(0),
   },
   {
+    id: 'credentials',
     name: 'credentials that expire, and others that come',
     errors: ['EACCES', 'EIO'],
     isNoticed: false,

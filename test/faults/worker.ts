@@ -7,6 +7,7 @@
 import {
   closeSync,
   existsSync,
+  fsyncSync,
   openSync,
   readFileSync,
   renameSync,
@@ -33,6 +34,8 @@ export interface WorkerAnswer {
 export const FILES = 12;
 /** Of these the last two are large enough for a multipart upload. */
 export const LARGE = 2;
+/** Share of the writes that fsync(2) ends: with write-back only these are told what their upload failed with. */
+const SYNCED = 0.4;
 export const nameOf = (file: number): string => `f${file}`;
 
 class Worker {
@@ -77,6 +80,7 @@ class Worker {
   write(file: number): boolean {
     const name = nameOf(file);
     const content = { seed: this.random.seed(), size: this.size(file) };
+    const isSynced = this.random.chance(SYNCED);
     const before = this.of(name);
     return this.attempt(
       () => {
@@ -84,6 +88,7 @@ class Worker {
         const fd = openSync(this.at(name), 'w');
         try {
           for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, Math.min(300_000, bytes.length - at));
+          if (isSynced) fsyncSync(fd);
         } catch (error) {
           closeAfterFailure(fd);
           throw error;

@@ -59,6 +59,7 @@ const defaults: Omit<VolumeOptions, 'stateDirectory'> = {
   host: 'here',
   writeBack: process.env.PAILFS_TEST_WRITE_BACK === 'on',
   fsync: 's3',
+  exclusive: 'host',
 };
 
 export async function startDaemon(options: DaemonOptions, logger: Logger = silentLogger): Promise<Daemon> {

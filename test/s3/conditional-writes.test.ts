@@ -2,7 +2,7 @@ import pino from 'pino';
 import t, { type Test } from 'tap';
 import { ConditionalWrites, type ConditionSupport, isKnownToHonour } from '../../src/s3/conditional-writes.js';
 import { MemoryClient } from '../../src/s3/memory-client.js';
-import type { CompleteOptions, PutOptions, UploadedPart } from '../../src/s3/object-client.js';
+import type { CompleteOptions, CopyOptions, PutOptions, UploadedPart } from '../../src/s3/object-client.js';
 import { S3Error } from '../../src/s3/s3-error.js';
 
 const logger = pino({ level: 'silent' });
@@ -32,7 +32,11 @@ class Careless extends MemoryClient {
 
 function writesOf(client: MemoryClient, support: ConditionSupport = 'unknown') {
   const learnt: ConditionSupport[] = [];
-  const writes = new ConditionalWrites(client, { support, logger, onLearnt: (one) => learnt.push(one) });
+  const writes = new ConditionalWrites(client, {
+    support: { writes: support, copies: support },
+    logger,
+    onLearnt: ({ writes: one }) => learnt.push(one),
+  });
   return { writes, learnt };
 }
 
@@ -100,6 +104,24 @@ t.test('writes at one time: one finds out, the others wait', async (t) => {
   t.equal(client.counters.requests.PutObject, 5);
 });
 
+t.test('writes at one time to a store that does not answer: none waits longer than the first', async (t) => {
+  const client = new MemoryClient();
+  const head = client.head.bind(client);
+  let heads = 0;
+  client.head = async () => {
+    heads++;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    throw new S3Error('Timeout', 'no answer', { operation: 'HeadObject' });
+  };
+  const { writes } = writesOf(client);
+  const put = (key: string) => writes.put(key, bytes(key), { ifAbsent: true });
+  await Promise.all(['a', 'b', 'c', 'd'].map((key) => refused(t, put(key), 'Timeout')));
+  t.equal(heads, 1);
+  client.head = head;
+  await put('a');
+  t.equal(writes.support.writes, 'honoured', 'the next finds out');
+});
+
 t.test('Complete is preceded by a look', async (t) => {
   const client = new Careless();
   const { writes } = writesOf(client, 'honoured');
@@ -114,6 +136,56 @@ t.test('Complete is preceded by a look', async (t) => {
   await client.put('a', bytes('theirs'));
   await refused(t, upload('a', { ifMatch: etag }), 'PreconditionFailed');
   t.equal(await textOf(client, 'a'), 'theirs');
+});
+
+/** Keeps conditions on PutObject and ignores what a copy replaces, as MinIO and radosgw do. */
+class CarelessCopies extends MemoryClient {
+  override copy(source: string, key: string, options: CopyOptions = {}) {
+    return super.copy(source, key, { ...options, ifMatch: undefined, ifAbsent: undefined });
+  }
+}
+
+t.test('copies: a server that honours conditions on what they replace is found out by one', async (t) => {
+  const client = new MemoryClient();
+  await client.put('from', bytes('ours'));
+  const { writes } = writesOf(client);
+  await writes.copy('from', 'to', { ifAbsent: true });
+  t.same(writes.support, { writes: 'unknown', copies: 'honoured' });
+  t.equal(client.counters.requests.CopyObject, 2);
+  const heads = client.counters.requests.HeadObject;
+  await refused(t, writes.copy('from', 'to', { ifAbsent: true }), 'PreconditionFailed');
+  t.match(client.counters.requests, { CopyObject: 3, HeadObject: heads }, 'no look from then on');
+  await writes.copy('from', 'to', { ifMatch: (await client.head('to')).etag });
+});
+
+t.test('copies: where conditions are ignored each has a look before it', async (t) => {
+  const client = new CarelessCopies();
+  await client.put('from', bytes('ours'));
+  await client.put('theirs', bytes('theirs'));
+  const { writes } = writesOf(client);
+  await refused(t, writes.copy('from', 'theirs', { ifAbsent: true }), 'PreconditionFailed');
+  t.equal(writes.support.copies, 'unknown', 'the look has refused it');
+  await writes.copy('from', 'to', { ifAbsent: true });
+  t.equal(writes.support.copies, 'ignored');
+  await refused(t, writes.copy('from', 'theirs', { ifAbsent: true }), 'PreconditionFailed');
+  await refused(t, writes.copy('from', 'theirs', { ifMatch: 'another' }), 'PreconditionFailed');
+  t.equal(await textOf(client, 'theirs'), 'theirs');
+  await writes.copy('from', 'theirs', { ifMatch: (await client.head('theirs')).etag });
+  t.equal(await textOf(client, 'theirs'), 'ours');
+  const heads = client.counters.requests.HeadObject;
+  await writes.copy('from', 'to');
+  const replace = { metadata: { mode: '33188' } };
+  await writes.copy('to', 'to', { ifMatch: (await client.head('to')).etag, replace });
+  t.equal(client.counters.requests.HeadObject, (heads ?? 0) + 1, 'none without a condition, or onto itself');
+});
+
+t.test('copies: what refuses the source tells nothing of what is replaced', async (t) => {
+  const client = new CarelessCopies();
+  await client.put('from', bytes('newer'));
+  const { writes } = writesOf(client);
+  await refused(t, writes.copy('from', 'to', { ifAbsent: true, sourceIfMatch: 'older' }), 'PreconditionFailed');
+  await refused(t, writes.copy('absent', 'to', { ifAbsent: true }), 'NotFound');
+  t.equal(writes.support.copies, 'unknown');
 });
 
 t.test('AWS is known', async (t) => {

@@ -35,6 +35,18 @@ t.test('an open that found another version is not sent back by an older listing'
   }),
 );
 
+t.test('what this mount wrote and another client replaced is opened at once', (t) =>
+  withVolume(async (volume) => {
+    await volume.write('f', 'ours');
+    await volume.fs.flushAll();
+    t.equal(await volume.read('f'), 'ours');
+    await volume.put('f', 'theirs, longer');
+    volume.clock.advance(1500);
+    t.equal(await volume.read('f'), 'theirs, longer', 'the kernel looks the name up once more, and no further');
+    t.same(await volume.list(''), ['f']);
+  }),
+);
+
 t.test('cat of a listed small file is one GET', () =>
   withVolume(async (volume) => {
     for (let i = 0; i < 20; i++) await volume.put(`d/${i}`, `content ${i}`);

@@ -96,3 +96,39 @@ t.test('RENAME_NOREPLACE to the name of a file that is removed and still open he
     t.equal(volume.body('old'), 'ours');
   }),
 );
+
+t.test('a read-only mount answers EROFS to whatever would change something, and asks the store for nothing', (t) =>
+  withVolume(
+    async (volume) => {
+      await volume.put('f', 'bytes');
+      await volume.put('d/x', 'bytes');
+      await volume.list('');
+      await volume.list('d');
+      const { fs } = volume;
+      const { nodeid } = await volume.entry('f');
+      const bytes = Buffer.from('x');
+      const calls: Record<string, () => unknown> = {
+        'open for writing': () => fs.open(ctx, nodeid, 1, false),
+        'open to truncate': () => fs.open(ctx, nodeid, 0o1000, false),
+        create: () => fs.create(ctx, 1, 'new', 0o644, 0o22, 1),
+        mkdir: () => fs.mkdir(ctx, 1, 'new', 0o755, 0o22),
+        mknod: () => fs.mknod!(ctx, 1, 'new', 0o010644, 0, 0),
+        symlink: () => fs.symlink(ctx, 1, 'new', bytes),
+        tmpfile: () => fs.tmpfile!(ctx, 1, 0o644, 0o22, 2),
+        unlink: () => fs.unlink(ctx, 1, 'f'),
+        rmdir: () => fs.rmdir(ctx, 1, 'd'),
+        rename: () => fs.rename(ctx, 1, 'f', 1, 'g', 0),
+        chmod: () => fs.setattr(ctx, nodeid, { mode: 0o600, killSuidgid: false }),
+        truncate: () => fs.setattr(ctx, nodeid, { size: 1, killSuidgid: false }),
+        setxattr: () => fs.setxattr(ctx, nodeid, 'user.a', bytes, 0),
+        removexattr: () => fs.removexattr(ctx, nodeid, 'user.a'),
+      };
+      volume.requests();
+      for (const [what, call] of Object.entries(calls))
+        t.equal(await code(ok((await call()) as number)), 'EROFS', what);
+      t.same(volume.requests(), {});
+      t.equal(await volume.read('f'), 'bytes');
+    },
+    { readOnly: true },
+  ),
+);

@@ -94,6 +94,7 @@ export class TestVolume {
       host: 'here',
       writeBack: writesBack,
       fsync: 's3',
+      exclusive: 'host',
       // What waits for its upload is nowhere else.
       stateDirectory: writesBack ? this.#state : join(this.directory, `state${this.#runs}`),
       cacheDirectory: join(this.directory, `cache${this.#runs}`),

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { KiB, MiB } from '../../src/constants.js';
 import type { EntryReply } from '../../src/fuse/operations.js';
+import { silentLogger } from '../../src/log.js';
+import { Journal } from '../../src/writeback/journal.js';
 import { code, ctx, O_RDWR, O_TRUNC, O_WRONLY, ok, TestVolume } from './volume-fixture.js';
 
 type Tap = Pick<typeof t, 'same' | 'equal' | 'ok' | 'match' | 'notOk'>;
@@ -502,3 +504,54 @@ t.test('with write-back off the next mount brings over what waits, before it ans
   t.notOk(existsSync(join(volume.directory, 'state', 'journal')));
   await volume.close();
 });
+
+for (const isReplaced of [true, false])
+  t.test(
+    `a renamed file whose object somebody ${isReplaced ? 'replaced' : 'deleted'} before it was copied`,
+    async (t) => {
+      await withWriteBack(t, async (volume) => {
+        for (const name of ['cached', 'unknown']) await volume.put(name, `${name} bytes`);
+        t.equal(await volume.read('cached'), 'cached bytes');
+        for (const name of ['cached', 'unknown']) {
+          await volume.rename(name, `${name}-moved`);
+          if (isReplaced) await volume.put(name, 'theirs');
+          else await volume.memory.delete(name);
+        }
+        await volume.fs.flushAll();
+        t.same(volume.fs.status().dirty, [], 'nothing waits for what cannot be');
+        t.equal(volume.body('cached-moved'), 'cached bytes', 'this machine had all of it');
+        t.equal(volume.body('unknown-moved'), undefined);
+        t.equal(await code(volume.read('unknown-moved')), 'ENOENT');
+        for (const name of ['cached', 'unknown']) t.equal(volume.body(name), isReplaced ? 'theirs' : undefined);
+      });
+    },
+  );
+
+t.test(
+  'since when something waits is known over a remount, and from the remount on in a journal that lacks it',
+  async (t) => {
+    await withWriteBack(t, async (volume) => {
+      const begun = volume.clock.now();
+      await volume.mkdir('d');
+      await volume.write('d/f', 'bytes');
+      const since = (): Record<string, number | undefined> =>
+        Object.fromEntries(volume.fs.status().dirty.map(({ path, since: at }) => [path, at]));
+      volume.clock.advance(3_600_000);
+      await volume.write('d/f', 'again');
+      await restart(volume);
+      t.same(since(), { '/d': begun, '/d/f': begun });
+      t.equal(volume.fs.status().waiting?.oldest?.since, begun);
+      await volume.fs.close();
+      const journal = Journal.open(join(volume.directory, 'state', 'journal'), 'bucket/', silentLogger);
+      const older = [...journal.entries()].map(
+        ([id, { value }]) => [id, { ...(value as object), since: undefined }] as const,
+      );
+      journal.append(older);
+      await journal.close();
+      volume.clock.advance(1_000);
+      await volume.mount({ writeBack: true });
+      t.same(since(), { '/d': volume.clock.now(), '/d/f': volume.clock.now() });
+      t.equal(await volume.read('d/f'), 'again');
+    });
+  },
+);

@@ -1,5 +1,17 @@
 /** The journal: what is appended comes back, whatever happens to its bytes, or is known to be in doubt. */
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -180,5 +192,65 @@ t.test('it is written anew when it has grown, with what came meanwhile', async (
   t.ok(statSync(path).size < 500_000, `${statSync(path).size} bytes`);
   const again = Journal.open(path, 'here', silent);
   t.strictSame(stateOf(again), { 1: 'short', 2: 'small', 3: 'meanwhile', 4: 'later' });
+  await again.close();
+});
+
+/** The descriptor of a file that this process has open. */
+function descriptorOf(path: string): number {
+  const found = readdirSync('/proc/self/fd').find((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === path;
+    } catch {
+      return false;
+    }
+  });
+  if (found === undefined) throw new Error(`${path} is not open`);
+  return Number(found);
+}
+
+t.test('one that cannot be written refuses changes, and is written anew as soon as it can be', async (t) => {
+  const place = join(directory, 'fails');
+  mkdirSync(place);
+  const path = join(place, 'journal');
+  const journal = Journal.open(path, 'here', silent);
+  journal.reserve();
+  journal.append([[1, 'before']]);
+  // Every write to it fails from here on, and the place where another could be made is away.
+  closeSync(descriptorOf(path));
+  renameSync(place, `${place}-away`);
+  journal.append([[2, 'lost?']]);
+  t.equal(journal.hasFailed, true);
+  t.throws(() => journal.reserve(), { code: 'EIO' });
+  renameSync(`${place}-away`, place);
+  t.throws(() => journal.reserve(), { code: 'EIO' }, 'not tried again at once');
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  journal.reserve();
+  t.equal(journal.hasFailed, false);
+  journal.append([[3, 'after']]);
+  await journal.sync();
+  await journal.close();
+  const again = Journal.open(path, 'here', silent);
+  t.same(stateOf(again), { 1: 'before', 2: 'lost?', 3: 'after' });
+  await again.close();
+});
+
+t.test('a sync that failed is followed by one that writes everything anew', async (t) => {
+  const place = join(directory, 'sync-fails');
+  mkdirSync(place);
+  const path = join(place, 'journal');
+  const journal = Journal.open(path, 'here', silent);
+  journal.reserve();
+  journal.append([[1, 'one']]);
+  renameSync(place, `${place}-away`);
+  await t.rejects(journal.sync(), { code: 'ENOENT' });
+  renameSync(`${place}-away`, place);
+  const { ino } = statSync(path);
+  await journal.sync();
+  t.not(statSync(path).ino, ino, 'another file');
+  journal.append([[2, 'two']]);
+  await journal.sync();
+  await journal.close();
+  const again = Journal.open(path, 'here', silent);
+  t.same(stateOf(again), { 1: 'one', 2: 'two' });
   await again.close();
 });

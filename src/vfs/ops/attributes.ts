@@ -3,7 +3,7 @@
  * they go along with its upload, of any other they are written by a copy inside the store before the call answers.
  */
 import { isComplete } from '../../cache/attribute-store.js';
-import { laterThan, sameTime, type Timespec, timespecFromMs } from '../../clock.js';
+import { sameTime, type Timespec } from '../../clock.js';
 import { MAX_OBJECT_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { AttributeChange, AttrReply, RequestContext } from '../../fuse/operations.js';
@@ -74,7 +74,7 @@ async function learnMoved(volume: Volume, inode: Inode, signal?: AbortSignal): P
 }
 
 function changed(volume: Volume, old: Inode['attributes'], change: AttributeChange): Inode['attributes'] {
-  const now = timespecFromMs(volume.clock.now());
+  const now = volume.stamp();
   const time = (value: Timespec | 'now' | undefined, present: Timespec): Timespec =>
     value === 'now' ? now : (value ?? present);
   return {
@@ -84,7 +84,7 @@ function changed(volume: Volume, old: Inode['attributes'], change: AttributeChan
     gid: change.gid ?? old.gid,
     atime: time(change.atime, old.atime),
     mtime: time(change.mtime, old.mtime),
-    ctime: laterThan(old.ctime, now),
+    ctime: now,
   };
 }
 
@@ -121,6 +121,7 @@ export function noteAttributes(writeBack: WriteBack, inode: Inode): void {
   )
     return;
   writeBack.note(inode);
+  writeBack.mustBeNoted();
 }
 
 function isSame(a: Inode['attributes'], b: Inode['attributes']): boolean {

@@ -5,6 +5,7 @@ import type { DirentSink, EntryReply, OpenReply, RequestContext } from '../../fu
 import { isS3Error } from '../../s3/s3-error.js';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../attribute.js';
 import { type DirectoryReader, isStillThere, type ReaderEntry, type ReaderPage } from '../directory-reader.js';
+import { askAnew, makeInStore } from '../exclusive.js';
 import type { DirectoryHandle } from '../handle-table.js';
 import type { Inode } from '../inode.js';
 import { beginPass, keptPass } from '../kernel-listing.js';
@@ -151,14 +152,22 @@ export async function mkdir(
   const parent = await parentForNew(volume, ctx, parentId, name);
   const prefix = keyOfNew(volume, parent, name, true);
   const attributes = newAttributes(volume, ctx, parent, S_IFDIR | (mode & ~umask & 0o7777));
-  if (volume.writeBack !== undefined)
-    return entryReply(volume, await mkdirHere(volume, volume.writeBack, parent, name, attributes));
+  const { writeBack } = volume;
+  if (writeBack !== undefined) {
+    const isExclusive = volume.options.exclusive === 's3';
+    // The marker of one that was removed here must not be taken for somebody's.
+    if (isExclusive) await writeBack.removals.flush((removal) => removal.key === prefix);
+    const inode = await mkdirHere(volume, writeBack, parent, name, attributes);
+    if (isExclusive) await makeInStore(volume, inode);
+    return entryReply(volume, inode);
+  }
   return changing([parent], async () => {
     const inode = volume.inodes.add(parent, name, prefix, attributes, volume.clock.monotonic());
     try {
       await writeMarker(volume, inode, { ifAbsent: true });
     } catch (error) {
       volume.inodes.detach(inode, prefix);
+      askAnew(volume, parent, name);
       if (isS3Error(error, 'PreconditionFailed')) throw new FsError(errno.EEXIST, name);
       throw error;
     }

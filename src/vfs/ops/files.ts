@@ -9,10 +9,11 @@ import type { CreateReply, OpenReply, RequestContext } from '../../fuse/operatio
 import { isS3Error, S3Error } from '../../s3/s3-error.js';
 import { S_IFREG } from '../attribute.js';
 import { commit } from '../commit.js';
+import { makeInStore } from '../exclusive.js';
 import { headIfPresent } from '../find-key.js';
 import type { Inode } from '../inode.js';
 import { entryReply } from '../reply.js';
-import { forgetName, resolve, startListing } from '../resolve.js';
+import { forgetName, resolve, resolveNow, startListing } from '../resolve.js';
 import { stage } from '../staging.js';
 import { FsError, toErrno } from '../to-errno.js';
 import { untilAborted } from '../until-aborted.js';
@@ -207,7 +208,8 @@ export async function create(
 ): Promise<CreateReply> {
   if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
   const parent = volume.inodes.directory(parentId);
-  const existing = await resolve(volume, parent, name, ctx.signal);
+  const isExclusive = (flags & O_EXCL) !== 0 && volume.options.exclusive === 's3';
+  const existing = await (isExclusive ? resolveNow : resolve)(volume, parent, name, ctx.signal);
   if (existing !== undefined) {
     if ((flags & O_EXCL) !== 0) throw new FsError(errno.EEXIST, name);
     const reply = await open(volume, ctx, existing.nodeid, flags, false);
@@ -215,6 +217,7 @@ export async function create(
   }
   await mayBeMade(volume, parent, name, ctx.signal);
   const inode = makeFile(volume, ctx, parent, name, S_IFREG | (mode & ~umask & 0o7777));
+  if (isExclusive) await makeInStore(volume, inode);
   return { entry: entryReply(volume, inode), open: openReply(volume, inode, flags) };
 }
 

@@ -3,6 +3,7 @@ import { errno } from '../../errno.js';
 import type { EntryReply, RequestContext } from '../../fuse/operations.js';
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from '../attribute.js';
 import { commit } from '../commit.js';
+import { makeInStore } from '../exclusive.js';
 import type { Inode } from '../inode.js';
 import { deleteObjectOf, isMarkerContent, keepDirectory } from '../marker.js';
 import { entryReply } from '../reply.js';
@@ -134,8 +135,13 @@ async function makeSpecial(
   inode.attributes.rdev = rdev;
   if (content.length > 0) await stage(volume, inode).write(0, content);
   if ((mode & S_IFMT) === S_IFLNK) inode.linkTarget = Buffer.from(content);
+  if (volume.options.exclusive === 's3') {
+    await makeInStore(volume, inode);
+    return entryReply(volume, inode);
+  }
   if (volume.writeBack !== undefined) {
     volume.writeBack.note(inode);
+    volume.writeBack.mustBeNoted();
     return entryReply(volume, inode);
   }
   try {

@@ -1,8 +1,8 @@
 /** What CREATE, MKNOD, SYMLINK, MKDIR and RENAME share: whether a name can be made in a directory, and what is made there. */
-import { timespecFromMs } from '../../clock.js';
 import { errno } from '../../errno.js';
 import type { RequestContext } from '../../fuse/operations.js';
 import { S_IFMT } from '../attribute.js';
+import { resolveForNew } from '../exclusive.js';
 import type { Inode } from '../inode.js';
 import { nameIn } from '../name.js';
 import { resolve, setName } from '../resolve.js';
@@ -19,7 +19,7 @@ export async function parentForNew(
 ): Promise<Inode> {
   const parent = volume.inodes.directory(parentId);
   if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
-  if ((await resolve(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
+  if ((await resolveForNew(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
   await mayBeMade(volume, parent, name, ctx.signal);
   return parent;
 }
@@ -62,7 +62,7 @@ export function makeFile(volume: Volume, ctx: RequestContext, parent: Inode, nam
 
 /** Owner, group and times of something made now. A directory with the setgid bit hands its group on. */
 export function newAttributes(volume: Volume, ctx: RequestContext, parent: Inode, mode: number): Inode['attributes'] {
-  const now = timespecFromMs(volume.clock.now());
+  const now = volume.stamp();
   const inherits = (parent.attributes.mode & 0o2000) !== 0;
   const isDirectory = (mode & S_IFMT) === 0o040000;
   return {

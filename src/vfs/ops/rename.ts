@@ -10,13 +10,14 @@ import type { WriteCondition, WriteReply } from '../../s3/object-client.js';
 import { isS3Error } from '../../s3/s3-error.js';
 import { commitLocked } from '../commit.js';
 import { followCopies } from '../copied-content.js';
+import { askAnew, renameInStore } from '../exclusive.js';
 import { headIfPresent } from '../find-key.js';
 import type { Inode } from '../inode.js';
 import { copyTo } from '../inode-copy.js';
 import { restamp } from '../inode-upload.js';
 import { deleteFolderMarker, isMarkerContent, keepDirectory, writeMarker } from '../marker.js';
 import { keyFits } from '../name.js';
-import { resolve, revealObject, setName, setNameConfirmed } from '../resolve.js';
+import { resolve, resolveNow, revealObject, setName, setNameConfirmed } from '../resolve.js';
 import { FsError } from '../to-errno.js';
 import { copyBelow, deleteAll, restampBelow } from '../tree-copy.js';
 import { changing, frozen } from '../tree-lock.js';
@@ -59,7 +60,8 @@ export async function rename(
   if (inode === undefined) return -errno.ENOENT;
   keyOfNew(volume, to, newName, inode.directory !== undefined);
   if (inode.isBeginning) return -errno.EPERM;
-  const target = await resolve(volume, to, newName, ctx.signal);
+  const isExclusive = (flags & RENAME_NOREPLACE) !== 0 && volume.options.exclusive === 's3';
+  const target = await (isExclusive ? resolveNow : resolve)(volume, to, newName, ctx.signal);
   if (target === inode) return 0;
   if (target === undefined) await mayBeMade(volume, to, newName, ctx.signal);
   if (target !== undefined && (flags & RENAME_NOREPLACE) !== 0) return -errno.EEXIST;
@@ -72,6 +74,7 @@ export async function rename(
     if (inode.directory !== undefined)
       return renameDirectoryHere(volume, writeBack, { inode, to, name: newName, target });
     const special = [inode, target].filter((one) => one !== undefined && isMarkerContent(one));
+    if (special.length === 0 && isExclusive) return renameInStore(volume, writeBack, { inode, to, name: newName });
     if (special.length === 0) return renameHere(volume, writeBack, { inode, to, name: newName, target });
     for (const one of [inode, target]) if (one !== undefined) await writeBack.flush(one);
   }
@@ -199,7 +202,9 @@ async function copyFile(volume: Volume, move: Move, oldKey: string, key: string)
       if (source === undefined) throw new FsError(errno.ENOENT, oldKey);
       if (source.etag !== inode.version?.etag) throw new FsError(errno.ESTALE, oldKey);
       etag = (await headIfPresent(volume, key))?.etag;
-      if (etag !== undefined && move.noReplace) throw new FsError(errno.EEXIST, key);
+      if (etag === undefined || !move.noReplace) continue;
+      askAnew(volume, move.to, move.name);
+      throw new FsError(errno.EEXIST, key);
     }
   }
 }

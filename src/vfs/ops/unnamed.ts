@@ -50,14 +50,17 @@ export async function link(
     volume.inodes.name(inode, parent, name, key);
     const sequence = setName(volume, parent, name, inode);
     inode.dirty = true;
+    inode.mustBeNew = true;
     try {
-      await inode.mutex.run(() => commitLocked(volume, inode, 'refuse'));
+      await inode.mutex.run(() => commitLocked(volume, inode));
     } catch (error) {
       volume.writeBack?.forget(inode);
       volume.writeBack?.done();
       parent.directory?.overlay.revert(name, sequence);
       volume.inodes.unname(inode, key, origin);
       throw isS3Error(error, 'PreconditionFailed') ? new FsError(errno.EEXIST, name) : error;
+    } finally {
+      inode.mustBeNew = false;
     }
     return entryReply(volume, inode);
   });

@@ -31,7 +31,9 @@ export async function bringOver(volume: Volume, writeBack: WriteBack, inode: Ino
       return isWaiting(inode) ? 'again' : 'done';
     }
     if (inode.storedKey !== undefined && inode.staged === undefined && isS3Error(error, 'NotFound'))
-      return loseSource(volume, writeBack, inode);
+      return (await bringFromCache(volume, writeBack, inode)) ? 'again' : loseSource(volume, writeBack, inode);
+    // Who makes it waits for this.
+    if (inode.mustBeNew) throw error;
     inode.uploadFailure = toErrno(error, volume.logger, 'write-back');
     // Its conflict copy is in the store: only the program has to learn of it.
     if (error instanceof FsError && !isWaiting(inode)) return 'done';
@@ -89,7 +91,7 @@ async function writeClaimedMarker(volume: Volume, inode: Inode, directory: Direc
     await writeMarker(volume, inode, isNew ? { ifAbsent: true } : {});
   } catch (error) {
     // Somebody made it too, and it is a directory either way.
-    if (!isS3Error(error, 'PreconditionFailed')) throw error;
+    if (!isS3Error(error, 'PreconditionFailed') || inode.mustBeNew) throw error;
     directory.marker = true;
   }
   volume.writeBack?.forgetRemoval(key);
@@ -101,12 +103,20 @@ async function writeClaimedMarker(volume: Volume, inode: Inode, directory: Direc
   confirmName(volume, inode);
 }
 
-/** Somebody deleted the object of a file that was renamed here: nobody has its bytes any more. */
+/** Somebody deleted or replaced the object of a file that was renamed here. Its bytes may all be in the cache. */
+async function bringFromCache(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<boolean> {
+  const file = cachedOf(volume, inode);
+  if (file === undefined || !(await volume.cache.complete(file))) return false;
+  await inode.mutex.run(() => bringContentHere(volume, writeBack, inode));
+  return isWaiting(inode);
+}
+
+/** The same where they are not: nobody has them any more. */
 function loseSource(volume: Volume, writeBack: WriteBack, inode: Inode): 'done' {
   const { path, parent } = inode;
   volume.logger.error(
     { path, key: inode.storedKey },
-    'a renamed file was deleted by somebody else before it was copied',
+    'a renamed file was deleted or replaced by somebody else before it was copied',
   );
   writeBack.confirmNames(inode.leftNames);
   writeBack.forget(inode);

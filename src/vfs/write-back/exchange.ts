@@ -31,6 +31,7 @@ export async function exchangeHere(volume: Volume, writeBack: WriteBack, a: Inod
   for (const { inode } of sides) if (!inode.dirty) arrived(volume, writeBack, inode);
   for (const { inode } of sides) if (inode.directory !== undefined) writeBack.noteBelow(inode);
   writeBack.note(...sides.map(({ inode }) => inode).filter(({ dirty }) => dirty));
+  writeBack.mustBeNoted();
   return 0;
 }
 

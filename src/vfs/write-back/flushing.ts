@@ -1,7 +1,10 @@
 /** Bringing over a part of what waits: the names of a directory, what lies below it, what takes the most room here. */
 
+import { DELETE_BATCH_KEYS, MAX_PENDING } from '../../constants.js';
+import { errno } from '../../errno.js';
 import type { StagingSpace } from '../../writeback/staging-space.js';
 import type { Inode, LeftName } from '../inode.js';
+import { FsError } from '../to-errno.js';
 import type { WriteBack } from './write-back.js';
 
 /** Brings over the inodes that are chosen, and the removals of names that are. Rejects with the first failure. */
@@ -32,14 +35,37 @@ export function flushBelow(writeBack: WriteBack, top: Inode): Promise<void> {
   return flushChosen(writeBack, isBelow, (left) => isBelow(left.directory));
 }
 
-/** Brings over what takes the most room until so many bytes are free. False: there is nothing more that helps. */
+/** So many are brought over side by side to make room: as many failures show that the store is away. */
+const AT_ONCE = 4;
+
+/**
+ * Brings over what takes the most room until so many bytes are free. False: there is nothing more that helps, or the store
+ * is away, which whoever writes is not to wait for.
+ */
 export async function makeRoom({ queue }: WriteBack, staging: StagingSpace, bytes: number): Promise<boolean> {
   const { used } = staging;
   const weight = ({ staged }: Inode): number => staged?.layout.stagedBytes ?? 0;
   const waiting = [...queue.items()].filter((inode) => weight(inode) > 0).sort((a, b) => weight(b) - weight(a));
-  for (const inode of waiting) {
-    await queue.urge(inode).catch(() => undefined);
-    if (staging.limit - staging.used >= bytes && staging.used < used) return true;
+  for (let at = 0; at < waiting.length && !queue.isAway; at += AT_ONCE) {
+    const tries = waiting.slice(at, at + AT_ONCE).map((inode) => queue.urge(inode).catch(() => undefined));
+    for (const one of tries) {
+      await one;
+      if (staging.limit - staging.used >= bytes && staging.used < used) return true;
+    }
   }
   return false;
+}
+
+/** Resolves when no more waits than this machine should keep. While the store is away nobody is made to wait for that. */
+export async function drained({ queue, removals }: WriteBack): Promise<void> {
+  while (queue.size > MAX_PENDING) {
+    if (queue.isAway) throw new FsError(errno.ENOSPC, `${MAX_PENDING} changes wait for a store that is away`);
+    await queue.change();
+  }
+  if (removals.size > DELETE_BATCH_KEYS) await removals.flush().catch(() => undefined);
+}
+
+/** Tries everything now. Nobody waits for it: what fails stays. */
+export function hurryAll({ queue }: WriteBack): void {
+  for (const inode of queue.items()) void queue.urge(inode).catch(() => undefined);
 }

@@ -30,6 +30,7 @@ export async function mkdirHere(
   inode.dirty = true;
   setName(volume, parent, name, inode);
   writeBack.note(inode);
+  writeBack.mustBeNoted();
   return inode;
 }
 
@@ -62,6 +63,7 @@ export async function rmdirHere(volume: Volume, writeBack: WriteBack, inode: Ino
   buryFolderMarker(volume, writeBack, parent, folder);
   removeHere(volume, writeBack, parent, inode);
   writeBack.done();
+  writeBack.mustBeNoted();
   if (!shadows) return 0;
   // An object gets the name back, which nothing of the directory must hide any more.
   await writeBack.removals.flush((removal) => removal.key.startsWith(key));
@@ -152,6 +154,7 @@ export async function renameDirectoryHere(
     writeBack.forget(inode);
     writeBack.done();
   }
+  writeBack.mustBeNoted();
   if (shadows) {
     if (inode.journalId !== undefined) await writeBack.flush(inode);
     await writeBack.removals.flush((removal) => removal.key.startsWith(stored));

@@ -17,6 +17,7 @@ export async function unlinkHere(volume: Volume, writeBack: WriteBack, inode: In
   if (inode.parent === undefined) return -errno.ENOENT;
   takeNameAway(volume, writeBack, inode);
   writeBack.done();
+  writeBack.mustBeNoted();
   await removeStaged(inode);
   return 0;
 }
@@ -70,6 +71,7 @@ export async function renameHere(
   if (target !== undefined && target.parent !== undefined) takeNameAway(volume, writeBack, target);
   moveName(volume, writeBack, inode, to, name);
   finishMove(volume, writeBack, inode);
+  writeBack.mustBeNoted();
   if (target !== undefined) await removeStaged(target);
   return 0;
 }

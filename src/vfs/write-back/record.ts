@@ -39,6 +39,8 @@ export interface FileRecord {
   readonly target?: string;
   /** What of it may stand in the store. */
   readonly sent?: readonly Sent[];
+  /** Since when it waits (ms since 1970). Absent: an earlier version wrote the record. */
+  readonly since?: number;
 }
 
 export interface DirectoryRecord {
@@ -53,6 +55,7 @@ export interface DirectoryRecord {
   /** Where they are being copied. */
   readonly movingTo?: string;
   readonly left?: ReadonlyArray<readonly string[]>;
+  readonly since?: number;
 }
 
 /** An object that is to be deleted. */

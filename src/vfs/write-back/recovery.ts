@@ -191,7 +191,7 @@ function recoverDirectory(volume: Volume, writeBack: WriteBack, { id, record }: 
   if (record.isNew) directory.marker = false;
   inode.dirty = true;
   parent.directory?.overlay.set(name, inode);
-  writeBack.takeUp(inode, id);
+  writeBack.takeUp(inode, id, record.since);
 }
 
 function parentPath({ path }: { readonly path: readonly string[] }): readonly string[] {
@@ -232,7 +232,7 @@ function recoverFile(volume: Volume, writeBack: WriteBack, found: Found<FileReco
       'the machine stopped before this file was safe on its disk: it will not replace what is in the store, but stand beside it',
     );
   parent.directory?.overlay.set(name, inode);
-  writeBack.takeUp(inode, id);
+  writeBack.takeUp(inode, id, record.since);
 }
 
 /** Clocks of this machine and the server may differ so much where only the time tells an upload of ours (ms). */

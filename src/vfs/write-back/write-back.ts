@@ -9,7 +9,7 @@
  */
 
 import { rmSync } from 'node:fs';
-import type { KnownObject, ListedVersion } from '../../cache/attribute-store.js';
+import type { ListedVersion } from '../../cache/attribute-store.js';
 import {
   DELETE_BATCH_KEYS,
   MAX_PENDING,
@@ -26,6 +26,7 @@ import type { Inode, LeftName } from '../inode.js';
 import { type Sent, takeSent } from '../sent.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import { bringOver, unlockCircle } from './bring-over.js';
+import { drained, hurryAll } from './flushing.js';
 import { Places } from './places.js';
 import { canKeep, type PendingRecord, recordOf } from './record.js';
 import { type Removal, Removals } from './removals.js';
@@ -88,7 +89,8 @@ export class WriteBack {
     });
     this.uploads = new UploadAccounts(journal, volume.clock, () => this.newId());
     this.written = new WrittenNotes(() => this.newId());
-    this.sync = new StateSync(journal, STATE_SYNC_MS, volume.logger, () => this.done());
+    const beforeSync = (): void => this.done();
+    this.sync = new StateSync(journal, STATE_SYNC_MS, volume.logger, { beforeSync, onFailure: () => hurryAll(this) });
   }
 
   newId(): number {
@@ -97,17 +99,17 @@ export class WriteBack {
 
   /** More than this machine should keep waiting: who makes more waits until some have gone. */
   room(): Promise<void> | undefined {
-    return this.queue.size + this.removals.size > MAX_PENDING + DELETE_BATCH_KEYS ? this.#drained() : undefined;
+    return this.queue.size + this.removals.size > MAX_PENDING + DELETE_BATCH_KEYS ? drained(this) : undefined;
   }
 
-  async #drained(): Promise<void> {
-    while (this.queue.size > MAX_PENDING) await this.queue.change();
-    if (this.removals.size > DELETE_BATCH_KEYS) await this.removals.flush().catch(() => undefined);
-  }
-
-  /** Before anything is changed: the journal will take it. Throws with code ENOSPC. */
+  /** Before anything is changed: the journal will take it. Throws with code ENOSPC, or that of the failing disk. */
   reserve(): void {
     this.journal.reserve();
+  }
+
+  /** After a change, before the operation answers: the journal has taken it. */
+  mustBeNoted(): void {
+    this.journal.mustBeWritten();
   }
 
   /** An inode has something for the store: the journal has it when this returns. */
@@ -124,14 +126,14 @@ export class WriteBack {
     inode.notedGeneration = canKeep(inode) ? (inode.staged?.generation ?? -1) : -1;
     inode.waitsSince ??= this.#volume.clock.now();
     this.places.note(inode);
-    this.#frame.push([inode.journalId, record]);
+    this.#frame.push([inode.journalId, { ...record, since: inode.waitsSince }]);
     if (inode.staged !== undefined) this.#watch(inode, inode.staged);
   }
 
-  /** One that the journal has from an earlier daemon. */
-  takeUp(inode: Inode, id: number): void {
+  /** One that the journal has from an earlier daemon. `since`: when it began to wait (ms since 1970), where that is known. */
+  takeUp(inode: Inode, id: number, since = this.#volume.clock.now()): void {
     inode.journalId = id;
-    inode.waitsSince = this.#volume.clock.now();
+    inode.waitsSince = since;
     inode.notedGeneration = inode.staged?.generation ?? -1;
     this.places.note(inode);
     if (inode.staged !== undefined) this.#watch(inode, inode.staged);
@@ -153,11 +155,6 @@ export class WriteBack {
     inode.journalId = undefined;
     inode.waitsSince = undefined;
     this.queue.remove(inode);
-  }
-
-  /** The store has this of a key since this mount wrote it. `committed`: resolves when the index of the cache has it too. */
-  wrote(key: string, info: KnownObject, committed: Promise<void>): void {
-    this.alsoAppend(this.written.note(key, info, committed));
   }
 
   /** Adds to the change that the next note, settle or done writes. */

@@ -1,0 +1,43 @@
+/** A file that is changed in part keeps the rest in the cache, and so can be kept whole beside what another client wrote. */
+import t from 'tap';
+import { code, O_RDWR, withVolume } from './volume-fixture.js';
+
+const SIZES = [3_000, 30_000, 7_000_000];
+
+for (const writeBack of [false, true])
+  for (const size of SIZES)
+    t.test(`${size} bytes, write-back ${writeBack ? 'on' : 'off'}`, (t) =>
+      withVolume(
+        async (volume) => {
+          const change = async (text: string): Promise<void> => {
+            const file = await volume.open('f', O_RDWR);
+            await volume.writeAt(file, 0, text);
+            await volume.closeFile(file);
+          };
+          const rest = 'r'.repeat(size);
+          const first = 'one'.repeat(Math.floor(size / 7));
+          await volume.put('f', rest);
+          t.equal(await volume.read('f'), rest);
+          await change(first);
+          await volume.fs.flushAll();
+          const whole = first + rest.slice(first.length);
+          t.ok(volume.body('f') === whole, 'in the store');
+          volume.requests();
+          t.ok((await volume.read('f')) === whole, 'and here');
+          t.same(volume.requests(), {}, 'without a download');
+
+          const second = 'two'.repeat(Math.floor(size / 10));
+          const file = await volume.open('f', O_RDWR);
+          await volume.writeAt(file, 0, second);
+          await volume.put('f', 'theirs');
+          const closed = await code(volume.closeFile(file));
+          t.equal(closed, writeBack ? 'ok' : 'ESTALE');
+          await volume.fs.flushAll();
+          t.equal(volume.body('f'), 'theirs');
+          const [conflict] = volume.fs.status().conflicts;
+          t.ok(volume.body(conflict.copy.slice(1)) === second + whole.slice(second.length), 'ours is kept whole');
+          t.same(volume.fs.status().dirty, []);
+        },
+        { writeBack, partBytes: 5 * 2 ** 20 },
+      ),
+    );

@@ -1,0 +1,53 @@
+/** The queue of what waits for the store: what waits for others, and what becomes of it when they fail. */
+import t from 'tap';
+import { FlushQueue } from '../../src/writeback/flush-queue.js';
+
+/** Items that wait for others; `fails` of them do. */
+function queueOf(waitsFor: Readonly<Record<string, string[]>>, fails: ReadonlySet<string>) {
+  const ran: string[] = [];
+  const done = new Set<string>();
+  const queue = new FlushQueue<string>({
+    clock: { now: () => Date.now(), monotonic: () => performance.now() },
+    run: async (item) => {
+      ran.push(item);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (fails.has(item)) throw new Error(`${item} is refused`);
+      done.add(item);
+      return 'done';
+    },
+    blockers: (item) => (waitsFor[item] ?? []).filter((other) => !done.has(other)),
+    unlock: async () => false,
+    passes: () => false,
+    parallel: 4,
+    parallelWhileBusy: 4,
+    lingerMs: 60_000,
+  });
+  return { queue, ran };
+}
+
+t.test('who is waited for goes first, over several steps', async (t) => {
+  const { queue, ran } = queueOf({ a: ['b'], b: ['c'], c: [] }, new Set());
+  for (const item of ['a', 'b', 'c']) queue.add(item);
+  await queue.urge('a');
+  t.same(ran, ['c', 'b', 'a']);
+  t.equal(queue.size, 0);
+  await queue.close();
+});
+
+t.test(
+  'what waits for one that fails fails with it, over several steps, and is not tried again and again',
+  async (t) => {
+    const { queue, ran } = queueOf({ a: ['b'], b: ['c'], c: [] }, new Set(['c']));
+    for (const item of ['a', 'b', 'c']) queue.add(item);
+    await t.rejects(queue.urge('a'), { message: 'c is refused' });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    t.same(ran, ['c'], 'once');
+    t.same(
+      ['a', 'b', 'c'].map((item) => queue.stateOf(item)?.state),
+      ['refused', 'refused', 'refused'],
+    );
+    await t.rejects(queue.urge('a'), { message: 'c is refused' }, 'and when it is asked for again');
+    t.same(ran, ['c', 'c']);
+    await queue.close();
+  },
+);
