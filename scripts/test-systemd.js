@@ -143,7 +143,9 @@ async function verify(machine) {
 }
 
 async function use(machine) {
-  await machine.sh('umask 022; cd /srv/photos; echo written > new.txt; mkdir d; cp new.txt d/copy; chmod 640 d/copy');
+  await machine.sh(
+    'umask 022; cd /srv/photos; echo written > new.txt; mkdir d; cp new.txt d/copy; chmod 640 d/copy; pailfs sync .',
+  );
   await machine.equal("stat -c '%a %U' /srv/photos/new.txt /srv/photos/d/copy", '644 root\n640 root\n', 'modes');
   const object = await machine.store('d/copy');
   if (object !== 'written\n') throw new Failure(`d/copy is ${JSON.stringify(object)} in the store`);
