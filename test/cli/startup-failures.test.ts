@@ -227,7 +227,7 @@ t.test('journals that are not ours to take up are refused, and left alone', { sk
   await place.mount(['--write-back', 'on']);
   t.equal((await place.pailfs(['umount', place.mountpoint])).code, 0);
   const state = join(place.directory, 'state');
-  const [id] = readdirSync(state).filter((name) => existsSync(join(state, name, 'journal')));
+  const [id] = readdirSync(state).filter((name) => existsSync(join(state, name, 'staged')));
   const path = join(state, id, 'journal');
   const newer = encodeFileHeader();
   newer.writeUInt32LE(JOURNAL_VERSION + 1, 8);
