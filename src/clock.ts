@@ -31,7 +31,8 @@ export function stampsOf(clock: Clock): () => Timespec {
   let last = 0;
   return () => {
     const ms = clock.now();
-    const digits = Math.floor((clock.monotonic() % 1) * 1e6);
+    // What is left of the millisecond is room for the answers that follow within it.
+    const digits = Math.floor((clock.monotonic() % 1) * 900_000);
     last = ms === lastMs ? Math.min(999_999, Math.max(digits, last + 1)) : digits;
     lastMs = ms;
     const { sec, nsec } = timespecFromMs(ms);
