@@ -8,6 +8,8 @@ import { S3Error } from '../../src/s3/s3-error.js';
 
 export class Lifeline {
   isCut = false;
+  /** Called when the store has done something, before that is told. */
+  onDone: ((operation: string) => void) | undefined;
   readonly client: ObjectClient;
   readonly #random: (below: number) => number;
   readonly #trace: string[];
@@ -42,6 +44,7 @@ export class Lifeline {
       try {
         const answer = await call(...values);
         this.#trace.push(`= ${line}: ${JSON.stringify(answer)}`);
+        this.onDone?.(operation);
         await this.#moment(operation);
         return answer;
       } catch (error) {

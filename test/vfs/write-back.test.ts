@@ -6,6 +6,7 @@ import { KiB, MiB } from '../../src/constants.js';
 import type { EntryReply } from '../../src/fuse/operations.js';
 import { silentLogger } from '../../src/log.js';
 import { Journal } from '../../src/writeback/journal.js';
+import { Lifeline } from './mortal-client.js';
 import { code, ctx, O_RDWR, O_TRUNC, O_WRONLY, ok, TestVolume } from './volume-fixture.js';
 
 type Tap = Pick<typeof t, 'same' | 'equal' | 'ok' | 'match' | 'notOk'>;
@@ -422,6 +423,37 @@ t.test('a copy inside the store is there when it is closed: the journal cannot h
     t.equal(volume.body('b'), 'copied');
     await volume.closeFile(from);
   });
+});
+
+t.test('a copy inside the store that landed at the kill is what the file is, from the first look on', async (t) => {
+  const volume = new TestVolume();
+  const lifeline = new Lifeline(volume.client, () => 0, []);
+  await volume.put('a', 'copied');
+  await volume.put('b', 'was before');
+  await volume.mount({ writeBack: true, client: lifeline.client });
+  try {
+    const from = await volume.open('a');
+    const to = await volume.open('b', O_WRONLY | O_TRUNC);
+    t.equal(await volume.fs.copyFileRange?.(ctx, { ...from, offset: 0 }, { ...to, offset: 0 }, 6), 6);
+    let closing: Promise<string> | undefined;
+    const landed = new Promise<void>((resolve) => {
+      lifeline.onDone = (operation) => {
+        if (operation !== 'copy') return;
+        lifeline.kill();
+        resolve();
+      };
+      closing = code(volume.closeFile(to));
+    });
+    await landed;
+    await volume.kill({ writeBack: true });
+    t.equal(await volume.read('b'), 'copied');
+    await volume.fs.flushAll();
+    t.equal(volume.body('b'), 'copied');
+    t.same(volume.fs.status().conflicts, []);
+    t.not(await closing, 'ok', 'nobody was told that it worked');
+  } finally {
+    await volume.close();
+  }
 });
 
 t.test('an upload that the daemon did not end is aborted by the next', async (t) => {

@@ -9,13 +9,16 @@
 import { appendFileSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootId } from '../../boot-id.js';
+import type { KnownObject } from '../../cache/attribute-store.js';
 import { errno } from '../../errno.js';
 import { StagedFile } from '../../writeback/staged-file.js';
 import { headIfPresent } from '../find-key.js';
 import type { Inode, LeftName } from '../inode.js';
+import { confirmName } from '../resolve.js';
+import { isSent } from '../sent.js';
 import { FsError } from '../to-errno.js';
 import { directoryAttributes } from '../versions.js';
-import { keyOfName, stagedPath, type Volume } from '../volume.js';
+import { homeKeyOf, keyOfName, stagedPath, type Volume } from '../volume.js';
 import {
   type DirectoryRecord,
   type FileRecord,
@@ -60,6 +63,7 @@ export async function recover(volume: Volume, writeBack: WriteBack): Promise<voi
     recoverDirectory(volume, writeBack, found);
   for (const found of files) recoverFile(volume, writeBack, found);
   recoverLeftNames(volume, writeBack, everything);
+  await recoverSent(volume, writeBack);
   dropUnclosed(volume, files, journal.wasDamaged);
   for (const { id, record } of uploads) await abortLeft(volume, writeBack, id, record);
   writeBack.done();
@@ -233,6 +237,31 @@ function recoverFile(volume: Volume, writeBack: WriteBack, found: Found<FileReco
     );
   parent.directory?.overlay.set(name, inode);
   writeBack.takeUp(inode, id, record.since);
+}
+
+/**
+ * What was on its way when the daemon died, and of which the journal has no bytes (ranges that are copies of other objects,
+ * attributes): where it landed, it is what the file is, from the first look on. While S3 is away nobody can tell.
+ */
+async function recoverSent(volume: Volume, writeBack: WriteBack): Promise<void> {
+  for (const inode of [...writeBack.queue.items()]) {
+    if (inode.staged !== undefined || inode.storedKey !== undefined || inode.sent.length === 0) continue;
+    const key = homeKeyOf(volume, inode);
+    let now: KnownObject | undefined;
+    try {
+      now = await headIfPresent(volume, key);
+    } catch (error) {
+      volume.logger.warn({ err: error, key }, 'what was on its way to the store cannot be looked for now');
+      return;
+    }
+    const found = now;
+    if (found === undefined || !inode.sent.some((one) => one.key === key && isSent(found, one))) continue;
+    const { etag, size, lastModified } = found;
+    Object.assign(inode, { version: { etag, size, lastModified }, size, info: found, sent: [] });
+    Object.assign(inode, { attributesChanged: false, dirty: false });
+    confirmName(volume, inode);
+    writeBack.forget(inode);
+  }
 }
 
 /** Clocks of this machine and the server may differ so much where only the time tells an upload of ours (ms). */
