@@ -446,6 +446,7 @@ t.test('a copy inside the store that landed at the kill is what the file is, fro
     });
     await landed;
     await volume.kill({ writeBack: true });
+    await volume.with('b', async (_, { attributes }) => t.equal(attributes.size, 6));
     t.equal(await volume.read('b'), 'copied');
     await volume.fs.flushAll();
     t.equal(volume.body('b'), 'copied');
