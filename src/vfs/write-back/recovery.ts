@@ -136,11 +136,16 @@ function recoverLeftNames(volume: Volume, writeBack: WriteBack, { files, directo
   const byId = new Map([...writeBack.queue.items()].map((inode) => [inode.journalId, inode]));
   for (const { id, record } of [...files, ...directories]) {
     const inode = byId.get(id);
-    if (inode !== undefined) inode.leftNames = namesOf(record.left);
+    if (inode === undefined) continue;
+    inode.leftNames = namesOf(record.left);
+    if (inode.leftNames.length !== (record.left ?? []).length) writeBack.note(inode);
   }
   for (const { id, record } of removals) {
     const removal = writeBack.removalAt(record.key);
-    if (removal?.id === id) removal.names = namesOf(record.left);
+    if (removal?.id !== id) continue;
+    removal.names = namesOf(record.left);
+    // The marker of a removed directory may go before this does, and the next start would take the directory for living.
+    if (removal.names.length !== record.left.length) writeBack.alsoAppend([id, writeBack.removals.recordOf(removal)]);
   }
 }
 
