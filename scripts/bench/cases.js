@@ -3,7 +3,7 @@
  * result is wrong fails, however fast it was.
  *
  * name, title(sizes); cold: in a new mount without caches; needs: a case whose result it works on; settle: the local disk
- * is quiet first; peerLimitMs: instead of the limit of every case; writes: it works in the place's own working directory; raw: the limit that it is measured against; command(at): program and arguments; setup(at), untimed;
+ * is quiet first; goesOn: the next case times what is uploaded behind; peerLimitMs: instead of the limit of every case; writes: it works in the place's own working directory; raw: the limit that it is measured against; command(at): program and arguments; setup(at), untimed;
  * check(at): why the result is wrong, or undefined; clock: 'inside' where the program says itself how long it took.
  */
 import { createHash } from 'node:crypto';
@@ -117,6 +117,7 @@ const copyIn = {
   name: 'cp-in',
   title: ({ big }) => `cp of ${bytesText(big)} in, to close()`,
   settle: true,
+  goesOn: true,
   // What is read must not have to come from the disk.
   setup: (at) => at.check(['cat', source(at)]),
   command: (at) => ['cp', source(at), work(at, 'big')],

@@ -67,6 +67,8 @@ export class FlushQueue<T> {
   #failures = 0;
   #awayUntil = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** When it fires (performance.now(), ms). */
+  #timerAt = 0;
   #closed = false;
   #unlocking = false;
   #onChange: Array<() => void> = [];
@@ -177,11 +179,17 @@ export class FlushQueue<T> {
   }
 
   #schedule(): void {
-    if (this.#timer !== undefined || this.#closed) return;
+    if (this.#closed) return;
+    const delay = this.#delay();
+    const at = performance.now() + delay;
+    // What came meanwhile may be ready long before what the timer was set for.
+    if (this.#timer !== undefined && this.#timerAt <= at) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#pump();
-    }, this.#delay());
+    }, delay);
     this.#timer.unref();
   }
 

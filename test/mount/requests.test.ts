@@ -124,35 +124,35 @@ t.test('find, du, ls -R and grep -r over 10,000 files in 1,000 directories, cold
   await withBucket(t, body, { before, volume: { metadataTtlMs: 600_000 } });
 });
 
-const skipSlow = skip || (testDriver !== 'kernel' && 'nothing is listed ahead of a reader that is slower than LIST');
-
-t.test(
-  'ls of 50,000 files with 20 ms to each answer: several pages at one time, few in vain',
-  { skip: skipSlow },
-  async (t) => {
-    const count = 50_000;
-    let [running, most] = [0, 0];
-    const body = async ({ server, store, sh }: Bucket): Promise<void> => {
-      const match = { operation: 'ListObjectsV2' };
-      const before = async (): Promise<void> => {
-        most = Math.max(most, ++running);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-        running--;
+// Through libfuse the reader is slower than LIST: nothing is listed ahead of it there.
+if (testDriver === 'kernel')
+  t.test(
+    'ls of 50,000 files with 20 ms to each answer: several pages at one time, few in vain',
+    { skip },
+    async (t) => {
+      const count = 50_000;
+      let [running, most] = [0, 0];
+      const body = async ({ server, store, sh }: Bucket): Promise<void> => {
+        const match = { operation: 'ListObjectsV2' };
+        const before = async (): Promise<void> => {
+          most = Math.max(most, ++running);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          running--;
+        };
+        server.faults.add({ match, action: { kind: 'call', before } });
+        let begun = performance.now();
+        t.equal((await store.keys('many/')).length, count);
+        const serial = performance.now() - begun;
+        most = 0;
+        begun = performance.now();
+        const asked = await cost(server, async () => t.equal((await sh('ls -U many | wc -l')).trim(), String(count)));
+        const took = performance.now() - begun;
+        t.comment(`${(took / serial).toFixed(2)} of a serial walk, ${most} at one time`, JSON.stringify(asked));
+        // One more looks whether the name is that of a directory.
+        t.ok(asked.ListObjectsV2 <= 1 + (count / 1_000) * 1.2, `${asked.ListObjectsV2} LISTs`);
+        t.ok((asked.HeadObject ?? 0) <= 8, `${asked.HeadObject} HEADs`);
+        t.ok(most > 2, `${most} at one time`);
       };
-      server.faults.add({ match, action: { kind: 'call', before } });
-      let begun = performance.now();
-      t.equal((await store.keys('many/')).length, count);
-      const serial = performance.now() - begun;
-      most = 0;
-      begun = performance.now();
-      const asked = await cost(server, async () => t.equal((await sh('ls -U many | wc -l')).trim(), String(count)));
-      const took = performance.now() - begun;
-      t.comment(`${(took / serial).toFixed(2)} of a serial walk, ${most} at one time`, JSON.stringify(asked));
-      // One more looks whether the name is that of a directory.
-      t.ok(asked.ListObjectsV2 <= 1 + (count / 1_000) * 1.2, `${asked.ListObjectsV2} LISTs`);
-      t.ok((asked.HeadObject ?? 0) <= 8, `${asked.HeadObject} HEADs`);
-      t.ok(most > 2, `${most} at one time`);
-    };
-    await withBucket(t, body, { before: (store) => fill(store, count) });
-  },
-);
+      await withBucket(t, body, { before: (store) => fill(store, count) });
+    },
+  );

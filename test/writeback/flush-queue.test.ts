@@ -3,7 +3,7 @@ import t from 'tap';
 import { FlushQueue } from '../../src/writeback/flush-queue.js';
 
 /** Items that wait for others; `fails` of them do. */
-function queueOf(waitsFor: Readonly<Record<string, string[]>>, fails: ReadonlySet<string>) {
+function queueOf(waitsFor: Readonly<Record<string, string[]>>, fails: ReadonlySet<string>, lingerMs = 60_000) {
   const ran: string[] = [];
   const done = new Set<string>();
   const queue = new FlushQueue<string>({
@@ -20,10 +20,24 @@ function queueOf(waitsFor: Readonly<Record<string, string[]>>, fails: ReadonlySe
     passes: () => false,
     parallel: 4,
     parallelWhileBusy: 4,
-    lingerMs: 60_000,
+    lingerMs,
   });
   return { queue, ran };
 }
+
+t.test('what comes while another runs is not left until the queue would have looked again', async (t) => {
+  const { queue, ran } = queueOf({}, new Set(), 20);
+  queue.add('a');
+  await queue.urge('a');
+  queue.add('b');
+  while (!ran.includes('b')) await new Promise((resolve) => setTimeout(resolve, 5));
+  // b runs: nothing rests, and the next look is far away.
+  queue.add('c');
+  for (const end = performance.now() + 10_000; queue.size > 0 && performance.now() < end; )
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  t.same(ran, ['a', 'b', 'c']);
+  await queue.close();
+});
 
 t.test('who is waited for goes first, over several steps', async (t) => {
   const { queue, ran } = queueOf({ a: ['b'], b: ['c'], c: [] }, new Set());
