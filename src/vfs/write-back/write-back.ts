@@ -301,8 +301,10 @@ export class WriteBack {
 
   /** Names below a directory have changed with its own: what the journal has of them is noted anew. */
   noteBelow(directory: Inode): void {
+    // Also what was removed below it: names in that are forgotten, or the next start would look for them where they were.
     const isBelow = (inode: Inode): boolean => {
-      for (let at: Inode | undefined = inode; at !== undefined; at = at.parent) if (at === directory) return true;
+      for (let at: Inode | undefined = inode; at !== undefined; at = at.parent ?? at.orphanOf)
+        if (at === directory) return true;
       return false;
     };
     for (const inode of this.queue.items()) {
