@@ -18,6 +18,11 @@ const parts: Readonly<Record<string, (faults: Faults) => Promise<void>>> = {
   'long-outage': longOutage,
 };
 const names = [...scenarios.map(({ id }) => id), ...Object.keys(parts)];
+/**
+ * Only where they are named: a device that is cut short below a mounted ext4 can leave pages that the kernel (6.18) never
+ * lets go of. sync(2) hangs then until the machine is started anew.
+ */
+const onlyNamed: ReadonlySet<string> = new Set(['failing-disk', 'failing-sync-disk']);
 /** Of the times, with --short. */
 const SHORT = 0.3;
 
@@ -72,7 +77,7 @@ console.log(`--seed ${plan.seed} --write-back ${plan.writeBack}`);
 const done: Faults[] = [];
 if (scenarios.some(({ id }) => plan.chosen?.has(id) ?? true)) done.push(await runPart(plan, 'the run', storeInTrouble));
 for (const [name, part] of Object.entries(parts))
-  if (plan.chosen?.has(name) ?? true) done.push(await runPart(plan, name, part));
+  if (plan.chosen?.has(name) ?? !onlyNamed.has(name)) done.push(await runPart(plan, name, part));
 const [passed, failed] = [
   done.reduce((sum, one) => sum + one.passed, 0),
   done.reduce((sum, one) => sum + one.failed, 0),
