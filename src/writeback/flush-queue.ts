@@ -10,6 +10,8 @@ export interface FlushQueueOptions<T> {
   readonly clock: Clock;
   /** Brings one over; 'again': it changed meanwhile. */
   readonly run: (item: T) => Promise<'done' | 'again'>;
+  /** Whether an item has something for the store: asked when it was brought over, since it may have changed again just now. */
+  readonly waits: (item: T) => boolean;
   /** Items that have to go before this one. */
   readonly blockers: (item: T) => readonly T[];
   /** Nothing runs and these wait for others: where they wait in a circle, takes one out of it and answers true. */
@@ -282,10 +284,11 @@ export class FlushQueue<T> {
       entry.attempts = 0;
       entry.error = undefined;
     }
-    if (outcome === 'done') {
+    // What was added while it ran is looked at here, in the same turn as it would be forgotten.
+    if (outcome === 'done' && !this.#options.waits(entry.item)) {
       this.#forget(entry);
       for (const waiter of entry.waiters) waiter.resolve();
-    } else if (outcome === 'again') {
+    } else if (outcome !== 'failed') {
       entry.state = 'waiting';
       if (entry.waiters.length > 0) this.#urgent.add(entry);
       else {

@@ -6,6 +6,7 @@ import { FlushQueue } from '../../src/writeback/flush-queue.js';
 function queueOf(waitsFor: Readonly<Record<string, string[]>>, fails: ReadonlySet<string>, lingerMs = 60_000) {
   const ran: string[] = [];
   const done = new Set<string>();
+  const again = new Set<string>();
   const queue = new FlushQueue<string>({
     clock: { now: () => Date.now(), monotonic: () => performance.now() },
     run: async (item) => {
@@ -15,6 +16,7 @@ function queueOf(waitsFor: Readonly<Record<string, string[]>>, fails: ReadonlySe
       done.add(item);
       return 'done';
     },
+    waits: (item) => again.delete(item),
     blockers: (item) => (waitsFor[item] ?? []).filter((other) => !done.has(other)),
     unlock: async () => false,
     passes: () => false,
@@ -22,7 +24,7 @@ function queueOf(waitsFor: Readonly<Record<string, string[]>>, fails: ReadonlySe
     parallelWhileBusy: 4,
     lingerMs,
   });
-  return { queue, ran };
+  return { queue, ran, again };
 }
 
 t.test('what comes while another runs is not left until the queue would have looked again', async (t) => {
@@ -36,6 +38,16 @@ t.test('what comes while another runs is not left until the queue would have loo
   for (const end = performance.now() + 10_000; queue.size > 0 && performance.now() < end; )
     await new Promise((resolve) => setTimeout(resolve, 10));
   t.same(ran, ['a', 'b', 'c']);
+  await queue.close();
+});
+
+t.test('what is added in the turn in which it ends is not forgotten', async (t) => {
+  const { queue, ran, again } = queueOf({}, new Set());
+  queue.add('a');
+  again.add('a');
+  await queue.urge('a');
+  t.same(ran, ['a', 'a']);
+  t.equal(queue.size, 0);
   await queue.close();
 });
 

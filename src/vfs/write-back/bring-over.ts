@@ -44,7 +44,7 @@ export async function bringOver(volume: Volume, writeBack: WriteBack, inode: Ino
   return isWaiting(inode) ? 'again' : 'done';
 }
 
-function isWaiting(inode: Inode): boolean {
+export function isWaiting(inode: Inode): boolean {
   return inode.dirty && inode.orphanKey === undefined;
 }
 

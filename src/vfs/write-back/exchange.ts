@@ -3,6 +3,7 @@
  * without something. The keys of two directories wait for each other's place then; the queue finds them in a circle, and
  * moves those of one out of the way (move-directory.ts).
  */
+import { setImmediate } from 'node:timers/promises';
 import { errno } from '../../errno.js';
 import type { Inode } from '../inode.js';
 import { findFolderMarker } from '../marker.js';
@@ -62,7 +63,8 @@ async function untilSettled(volume: Volume, writeBack: WriteBack, inodes: readon
     for (const inode of inodes) if (inode.directory !== undefined) await untilWhole(volume, writeBack, inode);
     const waiting = inodes.map((inode) => inWay(volume, writeBack, inode)).find((one) => one !== undefined);
     if (waiting === undefined) return;
-    await writeBack.queue.urge(waiting);
+    await writeBack.flush(waiting);
+    await setImmediate();
   }
 }
 

@@ -1,4 +1,5 @@
 /** Directories that change here first: MKDIR, RMDIR and the rename of one. The store follows. */
+import { setImmediate } from 'node:timers/promises';
 import { errno } from '../../errno.js';
 import type { Inode, LeftName } from '../inode.js';
 import { findFolderMarker } from '../marker.js';
@@ -191,7 +192,8 @@ async function untilFree(volume: Volume, writeBack: WriteBack, inode: Inode, to:
       writeBack.places.redirectAbove(to) ??
       writeBack.places.redirectOver(keyOfNew(volume, to, name, true), inode);
     if (!isWhole(writeBack, inode)) await untilWhole(volume, writeBack, inode);
-    else if (other !== undefined) await writeBack.queue.urge(other);
+    else if (other !== undefined) await writeBack.flush(other);
     else return;
+    await setImmediate();
   }
 }

@@ -25,7 +25,7 @@ import type { StagedFile } from '../../writeback/staged-file.js';
 import type { Inode, LeftName } from '../inode.js';
 import { type Sent, takeSent } from '../sent.js';
 import { homeKeyOf, type Volume } from '../volume.js';
-import { bringOver, unlockCircle } from './bring-over.js';
+import { bringOver, isWaiting, unlockCircle } from './bring-over.js';
 import { drained, hurryAll } from './flushing.js';
 import { Places } from './places.js';
 import { canKeep, type PendingRecord, recordOf } from './record.js';
@@ -71,6 +71,7 @@ export class WriteBack {
     this.queue = new FlushQueue<Inode>({
       clock: { now: () => Date.now(), monotonic: () => performance.now() },
       run: (inode) => bringOver(volume, this, inode),
+      waits: isWaiting,
       blockers: (inode) => this.places.blockersOf(inode),
       unlock: (inodes) => unlockCircle(volume, this, inodes),
       passes: (error) => !isS3Error(error) || passing.has(error.kind),
