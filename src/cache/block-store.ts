@@ -137,6 +137,8 @@ export class BlockStore {
     content.pins++;
     try {
       if (!(await this.#verify(content, offset, end))) return undefined;
+      // Another reader may have dropped a block while this one waited for the check of the others.
+      if (!content.isValid(offset, end)) return undefined;
       return (await this.#files.read(content, offset, end)) ?? this.#damaged(content, offset, end);
     } catch (error) {
       this.#options.logger.warn({ err: error, content: content.id }, 'a cache file cannot be read');

@@ -96,6 +96,31 @@ t.test('a flipped bit is found at the first read after a restart', async (t) => 
   store.release(content);
 });
 
+t.test('a damaged block that another reader dropped is not served to one that was still checking others', async (t) => {
+  const first = await openStore(t);
+  await put(first.store, 'a');
+  await first.close();
+  const [path] = blockFiles(first.directory);
+  const damaged = readFileSync(path);
+  damaged[2 * BLOCK_BYTES] ^= 1;
+  writeFileSync(path, damaged);
+  const { store } = await openStore(t, { directory: first.directory });
+  const content = acquire(store, 'a');
+  const slow = content.blocks.get(1);
+  if (slow === undefined) throw new Error('block 1 is not cached');
+  let checked!: (sound: boolean) => void;
+  slow.verifying = new Promise((resolve) => {
+    checked = resolve;
+  });
+  const both = store.read(content, BLOCK_BYTES, 3 * BLOCK_BYTES);
+  t.equal(await store.read(content, 2 * BLOCK_BYTES, 3 * BLOCK_BYTES), undefined);
+  t.notOk(content.isValid(2 * BLOCK_BYTES, 3 * BLOCK_BYTES), 'dropped, and not written again yet');
+  checked(true);
+  t.equal(await both, undefined);
+  t.ok(content.isValid(BLOCK_BYTES, 2 * BLOCK_BYTES), 'the sound one stays');
+  store.release(content);
+});
+
 t.test('adding to a block does not bless what was damaged in it', async (t) => {
   const first = await openStore(t);
   const small = acquire(first.store, 'a');
