@@ -108,11 +108,20 @@ function directoryAt(volume: Volume, path: readonly string[]): Inode {
   return at;
 }
 
-/** The same, unless it was removed: then its marker is to go, and it was not made anew. */
-function livingDirectoryAt(volume: Volume, writeBack: WriteBack, path: readonly string[]): Inode | undefined {
+/**
+ * The same, unless it was removed: then its marker is to go, wherever that lies, and it was not made anew. `gone`: the
+ * names that markers left which are to go.
+ */
+function livingDirectoryAt(
+  volume: Volume,
+  writeBack: WriteBack,
+  gone: ReadonlySet<string>,
+  path: readonly string[],
+): Inode | undefined {
   let at = volume.inodes.root;
-  for (const name of path) {
+  for (const [depth, name] of path.entries()) {
     const known = at.directory?.children.get(name);
+    if (known === undefined && gone.has(JSON.stringify(path.slice(0, depth + 1)))) return undefined;
     if (known === undefined && writeBack.removalAt(keyOfName(volume, at, name, true)) !== undefined) return undefined;
     if (known !== undefined && known.directory === undefined) return undefined;
     at = known ?? directoryAt(volume, [...(pathOf(at) ?? []), name]);
@@ -125,10 +134,12 @@ function livingDirectoryAt(volume: Volume, writeBack: WriteBack, path: readonly 
  * gone is known by its key (gone.ts), and the name may have been given anew since.
  */
 function recoverLeftNames(volume: Volume, writeBack: WriteBack, { files, directories, removals }: Everything): void {
+  const markers = removals.filter(({ record }) => record.isMarker);
+  const gone = new Set(markers.flatMap(({ record }) => record.left.map((path) => JSON.stringify(path))));
   const namesOf = (paths: RemovalRecord['left'] = []): LeftName[] => {
     const names: LeftName[] = [];
     for (const path of paths) {
-      const directory = livingDirectoryAt(volume, writeBack, path.slice(0, -1));
+      const directory = livingDirectoryAt(volume, writeBack, gone, path.slice(0, -1));
       if (directory !== undefined) names.push({ directory, name: path[path.length - 1], sequence: NO_SEQUENCE });
     }
     return names;
