@@ -168,14 +168,21 @@ t.test('the lock: of another boot, machine or container', async (t) => {
 t.test('of many that find a stale lock at one time, one wins', async (t) => {
   const directory = temporary(t);
   const module = new URL('../../src/local/state-lock.js', import.meta.url).href;
+  // Who won holds the lock until all have tried, however late they come.
   const script = `const { lockState } = await import(${JSON.stringify(module)});
-    while (Date.now() < Number(process.argv[1])) {}
-    try { lockState(process.argv[2], '/mnt'); console.log('won'); } catch (error) { console.log(error.exitCode); }
-    setTimeout(() => {}, 1500);`;
+    const { readdirSync, writeFileSync } = await import('node:fs');
+    const [at, directory, answers] = process.argv.slice(1);
+    while (Date.now() < Number(at)) {}
+    try { lockState(directory, '/mnt'); console.log('won'); } catch (error) { console.log(error.exitCode); }
+    writeFileSync(answers + '/' + process.pid, '');
+    const end = Date.now() + 30_000;
+    setInterval(() => { if (readdirSync(answers).length === 4 || Date.now() > end) process.exit(); }, 20);`;
   for (let round = 0; round < 3; round++) {
     writeFileSync(join(directory, 'lock'), JSON.stringify({ ...thisProcess('/mnt'), started: '1' }));
     const at = String(Date.now() + 1200);
-    const args = ['--input-type=module', '-e', script, at, directory];
+    const answers = join(directory, `answers-${round}`);
+    mkdirSync(answers);
+    const args = ['--input-type=module', '-e', script, at, directory, answers];
     const results = await Promise.all([0, 1, 2, 3].map(() => run(process.execPath, args)));
     t.same(results.map(({ stdout }) => stdout.trim()).sort(), ['81', '81', '81', 'won']);
   }
