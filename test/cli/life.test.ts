@@ -168,7 +168,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const writer = start('/bin/sh', ['-c', script], { input: '' });
     await writer.result;
     const holder = holdOpen(`${place.mountpoint}/open`, 'kept\n');
-    const isOpen = ({ path }: { path: string }): boolean => path.endsWith('/open');
+    const isOpen = ({ path, size }: { path: string; size: number }): boolean => path.endsWith('/open') && size > 0;
     let { dirty } = await statusOf(place);
     for (let i = 0; i < 50 && !dirty.some(isOpen); i++) ({ dirty } = await statusOf(place));
     t.match(dirty.filter(isOpen), [{ size: 5 }]);

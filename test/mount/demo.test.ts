@@ -70,6 +70,7 @@ echo programs done
 /** The same bytes through an S3 client that is not ours, both ways. */
 const client = `
 set -e
+sync "$M/a/b/c/moved.bin" "$M"/synced/*/f
 eval "$A s3 ls s3://sample/a/b/c/" | grep -q moved.bin
 eval "$A s3 cp --quiet s3://sample/a/b/c/moved.bin $W/aws"; cmp "$W/in" "$W/aws"
 eval "$A s3 cp --quiet $W/in s3://sample/from-aws"; sleep 1.1; cmp "$W/in" "$M/from-aws"

@@ -219,7 +219,7 @@ t.test('umount(8) from outside is noticed', { skip }, async (t) => {
   const filesystem = new MemoryFilesystem();
   await onMount(t, filesystem, async (directory, mounted) => {
     await check(`echo x > ${directory}/a; ls -l ${directory}; umount ${directory}`);
-    await within(5000, 'closed', mounted.closed);
+    await within(20_000, 'closed', mounted.closed);
     await mounted.unmount();
   });
 });
@@ -236,7 +236,7 @@ t.test('umount while busy is refused; lazily it waits for the last close', { ski
     t.equal(filesystem.handles.size, 1, 'the open file lives on');
     holder.child.kill('SIGKILL');
     await holder.result;
-    await within(5000, 'closed', mounted.closed);
+    await within(20_000, 'closed', mounted.closed);
   });
 });
 
@@ -247,7 +247,7 @@ t.test('an abort gives back what is open', { skip }, async (t) => {
     await until('open', () => filesystem.handles.size === 1);
     // Forced: the connection is aborted, though the mount is busy.
     t.match(await run('umount', ['-f', directory]), { stderr: /busy/ });
-    await within(5000, 'closed', mounted.closed);
+    await within(20_000, 'closed', mounted.closed);
     t.equal(filesystem.handles.size, 0);
     await run('umount', ['-l', directory]);
     holder.child.kill('SIGKILL');
