@@ -39,6 +39,7 @@ import { directoryAttributes } from './versions.js';
 import type { Volume, VolumeOptions } from './volume.js';
 import { flushBelow } from './write-back/flushing.js';
 import { goneVersion, isAllGone, isGone } from './write-back/gone.js';
+import { isAtOrBelow } from './write-back/local-directories.js';
 import { recover } from './write-back/recovery.js';
 import { WriteBack } from './write-back/write-back.js';
 
@@ -267,11 +268,6 @@ async function inodeAt(volume: Volume, path: readonly string[]): Promise<Inode> 
     at = next;
   }
   return at;
-}
-
-function isAtOrBelow(inode: Inode, top: Inode): boolean {
-  for (let at: Inode | undefined = inode; at !== undefined; at = at.parent) if (at === top) return true;
-  return false;
 }
 
 function waitingStatus({ writeBack }: Volume): WaitingStatus | undefined {
