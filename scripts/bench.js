@@ -14,6 +14,7 @@ import { addSums, combineRaw, combineRuns } from './bench/figures.js';
 import { describeMachine, machineText } from './bench/machine.js';
 import { findPeer, peerNames } from './bench/peers.js';
 import { LocalDisk, NullMount, Pailfs, Peer } from './bench/places.js';
+import { proceed } from './bench/program.js';
 import { takeRawLimits } from './bench/raw.js';
 import { runPlace, settle } from './bench/run.js';
 import { fillScratch } from './bench/scratch.js';
@@ -113,6 +114,8 @@ async function runOnce(options, environment, peers, repeat) {
       const budgetMs = budgetOf(place, { quick: options.quick, begun: environment.begun, peersLeft });
       places[name] = await runPlace(place, options.chosen, environment, { repeat, budgetMs, tell });
     } catch (error) {
+      // What a signal ended is taken away by the end itself, which still uses the place's directory.
+      await proceed();
       say(`${name} is given up: ${error.message}`);
       await place.gone?.();
       places[name] ??= { results: { mount: { wrong: error.message } }, cpuSeconds: 0, peakBytes: 0 };

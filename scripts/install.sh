@@ -43,12 +43,12 @@ pip_install() {
   "$place/bin/pip" install -q "$package==$version" >&2
 }
 
-# Calls the function `program`, which prints a path: one installation at a time in DIRECTORY. What is started later must
-# not inherit the lock.
+# Calls the function `program`, which prints a path: one installation of `name` at a time in DIRECTORY. What is started
+# later must not inherit the lock.
 program_installed_in() {
   mkdir -p "$1"
   (
-    exec 9>"$1/.lock"
+    exec 9>"$1/.lock-$name"
     flock -w 1200 9 || die "another installation did not end"
     program 9>&-
   )

@@ -17,6 +17,15 @@ function killGroup(child) {
   }
 }
 
+/** Of what a program complained; '' where its directory is gone already. */
+function firstLineOf(path) {
+  try {
+    return readFileSync(path, 'utf8').trim().split('\n')[0].slice(0, 200);
+  } catch {
+    return '';
+  }
+}
+
 let stopped = false;
 
 /** Never resolves once the end has begun: what was going on goes no further, and starts nothing that would be left. */
@@ -56,8 +65,10 @@ export async function runProgram([program, ...args], { cwd, env, limitMs, out, e
     }, limitMs);
     child.once('error', (error) => end({ ok: false, complaint: error.message }));
     child.once('exit', (code, signal) => {
-      const said = code === 0 ? '' : readFileSync(errors, 'utf8').trim().split('\n')[0].slice(0, 200);
-      end({ ok: code === 0, complaint: code === 0 ? undefined : said || `ended with ${code ?? signal}` });
+      end({
+        ok: code === 0,
+        complaint: code === 0 ? undefined : firstLineOf(errors) || `ended with ${code ?? signal}`,
+      });
     });
   });
 }

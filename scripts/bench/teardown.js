@@ -8,13 +8,16 @@ const STEP_LIMIT_MS = 60_000;
 const steps = new Set();
 let ending;
 
-/** Answers a function that takes the step now, and not again. */
+/** Answers a function that takes the step now, if it was not taken before. The end waits for one that is under way. */
 export function atEnd(what, step) {
-  const entry = { what, step };
-  steps.add(entry);
-  return async () => {
-    if (steps.delete(entry)) await step();
+  let taken;
+  const take = () => {
+    taken ??= step().finally(() => steps.delete(entry));
+    return taken;
   };
+  const entry = { what, take };
+  steps.add(entry);
+  return take;
 }
 
 export async function within(ms, what, promise) {
@@ -27,14 +30,13 @@ export async function within(ms, what, promise) {
 
 async function takeAway() {
   stopPrograms();
-  for (const { what, step } of [...steps].reverse()) {
+  for (const { what, take } of [...steps].reverse()) {
     try {
-      await within(STEP_LIMIT_MS, what, step());
+      await within(STEP_LIMIT_MS, what, take());
     } catch (error) {
       console.error(`bench: ${what}: ${error.message}`);
     }
   }
-  steps.clear();
 }
 
 export function tearDown() {

@@ -80,7 +80,8 @@ t.test('a signal takes everything away', { skip }, async (t) => {
   const { child, result } = start(process.execPath, [script, '--smoke'], { env, timeout: LIMIT_MS });
   await until('pailfs is mounted', () => mountsIn(directory).length > 0, LIMIT_MS);
   child.kill('SIGINT');
-  t.equal((await result).code, 130);
+  const { code, stderr } = await result;
+  t.equal(code, 130, stderr);
   t.same(mountsIn(directory), []);
   t.same(readdirSync(directory), []);
 });
