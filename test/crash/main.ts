@@ -34,7 +34,7 @@ function readOptions(): Options {
     options: {
       kills: { type: 'string', default: '30' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      'write-back': { type: 'string', default: 'off' },
+      'write-back': { type: 'string', default: 'on' },
       'without-journal': { type: 'boolean', default: false },
       workloads: { type: 'string', default: Object.keys(known).join(',') },
       keep: { type: 'boolean', default: false },

@@ -30,7 +30,7 @@ function readPlan(): Plan {
   const { values } = parseArgs({
     options: {
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      'write-back': { type: 'string', default: 'off' },
+      'write-back': { type: 'string', default: 'on' },
       scenarios: { type: 'string' },
       log: { type: 'string' },
       short: { type: 'boolean', default: false },

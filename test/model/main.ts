@@ -30,7 +30,7 @@ function readOptions(): Options {
     options: {
       operations: { type: 'string', default: '3000' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      'write-back': { type: 'string', default: 'off' },
+      'write-back': { type: 'string', default: 'on' },
       'shrink-seconds': { type: 'string', default: '120' },
     },
   });
