@@ -2,7 +2,7 @@
  * `npm test [-- NAME...]`: sets itself up, then types, lint, and all tests that need no network (or those whose path
  * contains a NAME). The last line is `N passed, N failed`. With CI=true whatever was skipped has failed.
  *
- * --tests-only leaves types and lint out: for a second run on another Node.
+ * --again is for a second run on another Node: without types, lint and ELSEWHERE.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -12,25 +12,39 @@ import { tellMissing, whatIsMissing } from './preflight.js';
 import { installDependencies, root } from './set-up.js';
 
 const arguments_ = process.argv.slice(2);
-const testsOnly = arguments_.includes('--tests-only');
+const isAgain = arguments_.includes('--again');
 const wanted = arguments_.filter((one) => !one.startsWith('--'));
 /**
  * What of the mount suite runs on the driver fuse-native too. Behind another Node, what shows that it works there.
  */
-const onFuseNative = testsOnly ? ['files', 'names'] : ['files', 'names', 'programs', 'reading', 'requests'];
+const onFuseNative = isAgain ? ['files', 'names'] : ['files', 'names', 'programs', 'reading', 'requests'];
 /** The same with write-back on. */
-const onWriteBack = testsOnly
+const onWriteBack = isAgain
   ? ['vfs/model', 'files', 'names', 'keys']
   : ['vfs/model', 'files', 'names', 'programs', 'nodes', 'unnamed', 'sparse', 'copy', 'keys', 'reading', 'stress'];
 /** The stress of a minute is done without write-back; with it so many seconds show the same. */
 const WRITE_BACK = { PAILFS_TEST_WRITE_BACK: 'on', PAILFS_STRESS_SECONDS: '15' };
+/** What takes long and looks at the system, at programs and scripts rather than at what Node does. */
+const ELSEWHERE = [
+  'cli/bucket-options',
+  'cli/startup-failures',
+  'mount/demo',
+  'mount/exclusive',
+  'mount/large',
+  'mount/listed-metadata',
+  'mount/stress',
+  'scripts/',
+  's3/credentials',
+  'vfs/rename-storm',
+];
 /** A test file that takes longer than this (seconds) is ended; each sets a shorter limit of its own. */
 const FILE_LIMIT_S = 600;
 
 function testFiles() {
   const files = readdirSync(join(root, 'test'), { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
-    .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)));
+    .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)))
+    .filter((file) => !isAgain || !ELSEWHERE.some((name) => file.startsWith(`test/${name}`)));
   const chosen = wanted.length === 0 ? files : files.filter((file) => wanted.some((name) => file.includes(name)));
   return chosen.sort().map((file) => join('dist', file.replace(/\.ts$/, '.js')));
 }
@@ -133,7 +147,7 @@ async function main() {
   }
   step(none, 'addon', buildAddon());
   step(none, 'types', compile());
-  if (!testsOnly) step(none, 'lint', lint());
+  if (!isAgain) step(none, 'lint', lint());
   const count = await runTap(testFiles());
   if (wanted.length === 0) {
     await runMore(count, onWriteBack, WRITE_BACK, ' with write-back');

@@ -34,7 +34,8 @@ export async function fullDisk(faults: Faults): Promise<void> {
     name: 'the state disk is full',
     errors: ['ENOSPC', 'EIO'],
     isNoticed: true,
-    ms: 3_000,
+    // Long enough for a large file to come by, also in a short run on a busy machine.
+    ms: 12_000,
     begin: () => writeFileSync(filler, Buffer.alloc(SMALL_DISK - 2 ** 20)),
     end: () => rmSync(filler),
   };
