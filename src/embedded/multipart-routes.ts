@@ -125,10 +125,12 @@ const uploadPartCopy: Handler = async (service, request) => {
 const completeUpload: Handler = async (service, request) => {
   const { store } = service;
   store.bucket(request.bucket);
-  const earlier = store.completed(request.bucket, request.key, request.query.get('uploadId') ?? '');
-  if (earlier) return completed(service, request, earlier);
-  uploadOf(service, request);
+  const earlier = () => store.completed(request.bucket, request.key, request.query.get('uploadId') ?? '');
+  if (!earlier()) uploadOf(service, request);
   const root = parseXml(await receiveText(request, MAX_DOCUMENT_BYTES));
+  // Asked behind the body: another Complete may have come first meanwhile.
+  const before = earlier();
+  if (before) return completed(service, request, before);
   const upload = uploadOf(service, request);
   const parts = chosenParts(upload, childrenOf(root, 'Part'));
   const record = joinParts(upload.record, parts);

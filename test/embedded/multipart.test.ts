@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import {
   AbortMultipartUploadCommand,
@@ -19,7 +21,7 @@ import {
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import t from 'tap';
-import { Bucket, failureOf, startServer } from './fixture.js';
+import { Bucket, failureOf, sign, startServer } from './fixture.js';
 
 const MIN = 5 * 1024 * 1024;
 const Key = 'big';
@@ -84,6 +86,25 @@ t.test('parts become one object, whose checksum is that of the whole', async (t)
       { PartNumber: 7, Size: 7 },
     ],
   });
+});
+
+t.test('a Complete whose body arrives behind another Complete is answered as that one', async (t) => {
+  const { client, server } = await startServer(t);
+  const UploadId = await begin(client);
+  const only = await part(client, UploadId, 1, last);
+  const document = `<Part><PartNumber>1</PartNumber><ETag>${only.ETag}</ETag></Part>`;
+  const body = `<CompleteMultipartUpload>${document}</CompleteMultipartUpload>`;
+  const { text } = sign(server, { method: 'POST', path: `/${Bucket}/${Key}`, query: `uploadId=${UploadId}`, body });
+  const socket = connect(server.port, '127.0.0.1').setEncoding('utf8');
+  t.teardown(() => socket.destroy());
+  const begun = server.requests.total;
+  socket.write(text + body.slice(0, 20));
+  while (server.requests.total === begun) await new Promise((resolve) => setTimeout(resolve, 5));
+  const { ETag } = await complete(client, UploadId, [only]);
+  socket.write(body.slice(20));
+  const [answer] = await once(socket, 'data');
+  t.match(answer, /^HTTP.1.1 200 /);
+  t.match(answer, ETag?.replaceAll('"', '') ?? 'no ETag');
 });
 
 t.test('what Complete refuses', async (t) => {
