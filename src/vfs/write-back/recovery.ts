@@ -6,55 +6,31 @@
  * What the machine may have lost with its power replaces nothing: it becomes a conflict copy. What a damaged journal
  * leaves in doubt is set aside, bytes and record, and named; nothing is guessed.
  */
-import { appendFileSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { bootId } from '../../boot-id.js';
 import type { KnownObject } from '../../cache/attribute-store.js';
-import { errno } from '../../errno.js';
 import { StagedFile } from '../../writeback/staged-file.js';
 import { headIfPresent } from '../find-key.js';
-import type { Inode, LeftName } from '../inode.js';
 import { confirmName } from '../resolve.js';
 import { isSent } from '../sent.js';
-import { FsError } from '../to-errno.js';
-import { directoryAttributes } from '../versions.js';
 import { homeKeyOf, keyOfName, stagedPath, type Volume } from '../volume.js';
+import { type Found, readJournal } from './left-by-earlier.js';
 import {
   type DirectoryRecord,
   type FileRecord,
   loadAttributes,
   type PendingRecord,
-  pathOf,
   type RemovalRecord,
   type UploadRecord,
   type WrittenRecord,
 } from './record.js';
-import { SAFE_ID } from './state-sync.js';
+import { directoryAt, recoverLeftNames } from './recovered-names.js';
+import { dropUnclosed, setAside } from './set-aside.js';
 import type { WriteBack } from './write-back.js';
-
-/** Of no change of any overlay. */
-const NO_SEQUENCE = -1;
-
-interface Found<R> {
-  readonly id: number;
-  readonly record: R;
-  /** Known to be on this machine's disk since before it was last started. */
-  readonly isSafe: boolean;
-}
-
-interface Everything {
-  readonly files: Found<FileRecord>[];
-  readonly directories: Found<DirectoryRecord>[];
-  readonly removals: Found<RemovalRecord>[];
-  readonly uploads: Found<UploadRecord>[];
-  readonly written: Found<WrittenRecord>[];
-}
 
 export async function recover(volume: Volume, writeBack: WriteBack): Promise<void> {
   const { journal } = writeBack;
   const doubtful = [...journal.entries()].filter(([id]) => journal.doubtful.has(id));
   for (const [id, { value }] of doubtful) setAside(volume, writeBack, id, value as PendingRecord);
-  const everything = sort(writeBack);
+  const everything = readJournal(writeBack);
   const { files, directories, removals, uploads, written } = everything;
   recoverWritten(volume, writeBack, written);
   const safe = [...files, ...removals].every(({ isSafe }) => isSafe);
@@ -74,90 +50,6 @@ export async function recover(volume: Volume, writeBack: WriteBack): Promise<voi
       'taking up what an earlier daemon left to be uploaded',
     );
   await writeBack.sync.run();
-}
-
-function sort(writeBack: WriteBack): Everything {
-  const all: Everything = { files: [], directories: [], removals: [], uploads: [], written: [] };
-  const { journal } = writeBack;
-  const entries = [...journal.entries()];
-  const marker = entries.find(([id]) => id === SAFE_ID)?.[1].value as { boot: string; sequence: number } | undefined;
-  const isSafe = (sequence: number): boolean =>
-    marker !== undefined && (marker.boot === bootId() || sequence <= marker.sequence);
-  for (const [id, { value, sequence }] of entries) {
-    const record = value as PendingRecord;
-    const found = { id, isSafe: isSafe(sequence) };
-    if (record.kind === 'file') all.files.push({ ...found, record });
-    else if (record.kind === 'directory') all.directories.push({ ...found, record });
-    else if (record.kind === 'removal') all.removals.push({ ...found, record });
-    else if (record.kind === 'upload') all.uploads.push({ ...found, record });
-    else if (record.kind === 'written') all.written.push({ ...found, record });
-  }
-  return all;
-}
-
-/** The inode of a directory by its path. One that nothing is known of stands in the store, or comes back with what is in it. */
-function directoryAt(volume: Volume, path: readonly string[]): Inode {
-  let at = volume.inodes.root;
-  for (const name of path) {
-    const known = at.directory?.children.get(name);
-    if (known !== undefined && known.directory === undefined) throw new FsError(errno.ENOTDIR, path.join('/'));
-    const key = keyOfName(volume, at, name, true);
-    const never = Number.NEGATIVE_INFINITY;
-    at = known ?? volume.inodes.add(at, name, key, directoryAttributes(volume, undefined), never);
-  }
-  return at;
-}
-
-/**
- * The same, unless it was removed: then its marker is to go, wherever that lies, and it was not made anew. `gone`: the
- * names that markers left which are to go.
- */
-function livingDirectoryAt(
-  volume: Volume,
-  writeBack: WriteBack,
-  gone: ReadonlySet<string>,
-  path: readonly string[],
-): Inode | undefined {
-  let at = volume.inodes.root;
-  for (const [depth, name] of path.entries()) {
-    const known = at.directory?.children.get(name);
-    if (known === undefined && gone.has(JSON.stringify(path.slice(0, depth + 1)))) return undefined;
-    if (known === undefined && writeBack.removalAt(keyOfName(volume, at, name, true)) !== undefined) return undefined;
-    if (known !== undefined && known.directory === undefined) return undefined;
-    at = known ?? directoryAt(volume, [...(pathOf(at) ?? []), name]);
-  }
-  return at;
-}
-
-/**
- * The names that something left, when all that has one is there. Nothing has to be hidden in their directories: what is
- * gone is known by its key (gone.ts), and the name may have been given anew since.
- */
-function recoverLeftNames(volume: Volume, writeBack: WriteBack, { files, directories, removals }: Everything): void {
-  const markers = removals.filter(({ record }) => record.isMarker);
-  const gone = new Set(markers.flatMap(({ record }) => record.left.map((path) => JSON.stringify(path))));
-  const namesOf = (paths: RemovalRecord['left'] = []): LeftName[] => {
-    const names: LeftName[] = [];
-    for (const path of paths) {
-      const directory = livingDirectoryAt(volume, writeBack, gone, path.slice(0, -1));
-      if (directory !== undefined) names.push({ directory, name: path[path.length - 1], sequence: NO_SEQUENCE });
-    }
-    return names;
-  };
-  const byId = new Map([...writeBack.queue.items()].map((inode) => [inode.journalId, inode]));
-  for (const { id, record } of [...files, ...directories]) {
-    const inode = byId.get(id);
-    if (inode === undefined) continue;
-    inode.leftNames = namesOf(record.left);
-    if (inode.leftNames.length !== (record.left ?? []).length) writeBack.note(inode);
-  }
-  for (const { id, record } of removals) {
-    const removal = writeBack.removalAt(record.key);
-    if (removal?.id !== id) continue;
-    removal.names = namesOf(record.left);
-    // The marker of a removed directory may go before this does, and the next start would take the directory for living.
-    if (removal.names.length !== record.left.length) writeBack.alsoAppend([id, writeBack.removals.recordOf(removal)]);
-  }
 }
 
 async function recoverRemoval(volume: Volume, writeBack: WriteBack, found: Found<RemovalRecord>): Promise<void> {
@@ -294,48 +186,5 @@ async function abortLeft(volume: Volume, writeBack: WriteBack, id: number, recor
     writeBack.alsoAppend([id, undefined]);
   } catch (error) {
     logger.warn({ err: error, key }, 'an upload of an earlier daemon could not be aborted');
-  }
-}
-
-function quarantine(volume: Volume): string {
-  const directory = join(volume.options.stateDirectory, 'set-aside');
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return directory;
-}
-
-/** Nothing is done with it; a person can look at it. */
-function setAside(volume: Volume, writeBack: WriteBack, id: number, record: PendingRecord): void {
-  const directory = quarantine(volume);
-  appendFileSync(join(directory, 'records.jsonl'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
-  if (record.kind === 'file' && record.staged !== undefined) {
-    const { file } = record.staged;
-    try {
-      renameSync(stagedPath(volume, file), join(directory, file));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-  }
-  const what = 'path' in record ? record.path.join('/') : 'key' in record ? record.key : '';
-  volume.logger.error(
-    { kind: record.kind, what, directory },
-    'what the journal says of this is in doubt: it is set aside',
-  );
-  writeBack.alsoAppend([id, undefined]);
-}
-
-/** Bytes that no close or fsync has acknowledged. They are kept where the journal was damaged: it may have named them. */
-function dropUnclosed(volume: Volume, files: ReadonlyArray<Found<FileRecord>>, isDamaged: boolean): void {
-  const named = new Set(
-    files.map(({ record: { staged } }) => (staged?.inline === undefined ? staged?.file : undefined)),
-  );
-  const directory = join(volume.options.stateDirectory, 'staged');
-  for (const file of readdirSync(directory)) {
-    if (named.has(file)) continue;
-    const path = join(directory, file);
-    if (!isDamaged || statSync(path).size === 0) rmSync(path, { force: true });
-    else {
-      renameSync(path, join(quarantine(volume), file));
-      volume.logger.error({ file }, 'written bytes that the damaged journal does not name are set aside');
-    }
   }
 }
