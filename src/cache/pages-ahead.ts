@@ -86,7 +86,7 @@ export class PagesAhead {
     const asked = (await present) ?? (await this.#ask(prefix, after));
     this.#pages++;
     const page = this.#without(asked, after);
-    if (page.nextToken === undefined) {
+    if (page.nextToken === undefined || page.unordered) {
       this.#end();
       return page;
     }

@@ -93,6 +93,8 @@ export class Walks {
   /** By directory, the latest last. */
   readonly #recent = new Map<string, Walk>();
   #uses = 0;
+  /** The server lists in an order of its own, in which no directory can be told from the keys around it. */
+  #isUnordered = false;
 
   constructor(options: WalkOptions) {
     this.#options = options;
@@ -127,7 +129,7 @@ export class Walks {
     this.#recent.delete(prefix);
     this.#recent.set(prefix, walk);
     if (this.#recent.size > MAX_REMEMBERED) this.#recent.delete([...this.#recent.keys()][0]);
-    return isRecognised(walk) ? walk : undefined;
+    return isRecognised(walk) && !this.#isUnordered ? walk : undefined;
   }
 
   #recall(prefix: string): Walk | undefined {
@@ -213,13 +215,15 @@ export class Walks {
         return undefined;
       }
     }
+    const { objects, prefixes, next } = answer;
+    // A directory that was just shown has something, unless it went meanwhile: it says so itself.
+    if (after === '' && objects.length + prefixes.length === 0) return undefined;
     const startedAt = Math.min(...taken.map((page) => page.startedAt));
     if (this.#options.changes.since(prefix, startedAt)) return undefined;
     const date = Math.min(...taken.map((page) => page.date));
     const asked = held.uncounted;
     held.uncounted = 0;
     this.#used(walk, held, Math.max(0, run.pages.indexOf(taken[0])));
-    const { objects, prefixes, next } = answer;
     return { objects, prefixes, next, startedAt, date, asked };
   }
 
@@ -252,6 +256,10 @@ export class Walks {
     const startedAt = clock.monotonic();
     const startAfter = token === undefined ? end : undefined;
     const answer = await client.list({ prefix: walk.top, startAfter, token, maxKeys: LIST_PAGE_KEYS, metadata });
+    if (answer.unordered || !isAscending(answer.objects)) {
+      this.#isUnordered = true;
+      throw new Error('the server does not list in the order of the keys');
+    }
     const date = answer.date - (clock.monotonic() - startedAt);
     const objects = answer.objects.filter(({ key }) => compareKeys(key, end) > 0);
     held.token = answer.nextToken;
@@ -278,6 +286,10 @@ export class Walks {
     }
     return true;
   }
+}
+
+function isAscending(objects: readonly ListedObject[]): boolean {
+  return objects.every(({ key }, at) => at === 0 || compareKeys(objects[at - 1].key, key) < 0);
 }
 
 function isRecognised({ joined, isStopped }: Walk): boolean {

@@ -46,5 +46,7 @@ async function listPage(sender: RequestSender, options: ListOptions, metadata: b
     signal: options.signal,
   };
   const { head, text } = await sender.text(request);
-  return { ...parseDocument(sender, request, text, parseListing), date: sender.dateOf(head) };
+  // It keeps a directory where its name sorts without the slash.
+  const unordered = sender.server === 'seaweedfs' ? ({ unordered: true } as const) : undefined;
+  return { ...parseDocument(sender, request, text, parseListing), date: sender.dateOf(head), ...unordered };
 }

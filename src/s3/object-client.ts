@@ -98,6 +98,8 @@ export interface ListPage {
   readonly prefixes: string[];
   /** Absent on the last page. */
   readonly nextToken?: string;
+  /** The server lists in another order: what comes behind a key that it does not have cannot be asked for. */
+  readonly unordered?: true;
   readonly date: number;
 }
 

@@ -4,7 +4,7 @@
  */
 import { type HttpHead, headerOf } from './http-transport.js';
 
-export type ServerKind = 'minio' | 'other';
+export type ServerKind = 'minio' | 'seaweedfs' | 'other';
 
 /** MinIO's x-amz-id-2 is a SHA-256 in hex; AWS's is base64. */
 const minioHostId = /^[0-9a-f]{64}$/;
@@ -12,6 +12,8 @@ const minioHostId = /^[0-9a-f]{64}$/;
 /** Undefined: not an answer of S3 (a proxy's own, for example). A proxy may put its name in place of MinIO's. */
 export function serverKindOf(head: HttpHead): ServerKind | undefined {
   if (headerOf(head.rawHeaders, 'x-amz-request-id') === undefined) return undefined;
-  if (headerOf(head.rawHeaders, 'server') === 'MinIO') return 'minio';
+  const name = headerOf(head.rawHeaders, 'server');
+  if (name === 'MinIO') return 'minio';
+  if (name?.startsWith('SeaweedFS')) return 'seaweedfs';
   return minioHostId.test(headerOf(head.rawHeaders, 'x-amz-id-2') ?? '') ? 'minio' : 'other';
 }
