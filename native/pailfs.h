@@ -15,6 +15,12 @@
  *   writev(fd, head, headLength, pieces) -> n           head, then every piece, in one writev(2); at most 1023 pieces
  *   closeDescriptor(fd) -> 0
  *
+ *   backingOpen(device, fd) -> id                       FUSE_DEV_IOC_BACKING_OPEN (Linux 6.9, CAP_SYS_ADMIN): the kernel may
+ *                                                       use the file of `fd` for files of the mount
+ *   backingClose(device, id) -> 0                       those that are open in it keep it
+ *   onlyOpener(fd) -> 1 or 0                            whether nobody else has the file of `fd` open, mappings included
+ *                                                       (a write lease could be had). `fd` must be open for writing.
+ *
  *   pollOpen(fd, callback) -> watcher                   callback(status) in the main loop when readable or in error;
  *                                                       made stopped. status is 0 or a negative errno, after which the
  *                                                       watcher is stopped.
@@ -53,6 +59,10 @@ bool pailfs_bytes(napi_env env, napi_value value, uint8_t **data, size_t *length
 /* A NUL-terminated copy that the caller frees. */
 bool pailfs_string(napi_env env, napi_value value, char **out);
 napi_value pailfs_number(napi_env env, int64_t value);
+
+napi_value pailfs_backing_open(napi_env env, napi_callback_info info);
+napi_value pailfs_backing_close(napi_env env, napi_callback_info info);
+napi_value pailfs_only_opener(napi_env env, napi_callback_info info);
 
 napi_value pailfs_poll_open(napi_env env, napi_callback_info info);
 napi_value pailfs_poll_start(napi_env env, napi_callback_info info);

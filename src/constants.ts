@@ -66,6 +66,12 @@ export const MAX_COPY_BYTES = 5 * GiB;
 export const MIN_RANGE_COPY_SOURCE_BYTES = 5 * MiB;
 export const MAX_OBJECT_BYTES = MAX_PARTS * MAX_PART_BYTES;
 
+/** Contents that nobody uses of which it is remembered that they were checked since the start. */
+export const MAX_SOUND_CONTENTS = 50_000;
+
+/** Smaller files are not worth a backing file: a READ or two, and the kernel has them in its own page cache (bytes). */
+export const PASSTHROUGH_MIN_BYTES = 128 * KiB;
+
 /** st_blksize: makes cp write in pieces of this (bytes). */
 export const BLKSIZE_BYTES = MAX_IO_BYTES;
 

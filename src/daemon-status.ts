@@ -6,7 +6,7 @@ import type { DaemonStatus } from './control/messages.js';
 import type { Mounted } from './fuse/driver.js';
 import type { Source } from './local/source.js';
 import { packageVersion } from './package.js';
-import type { Filesystem } from './vfs/filesystem.js';
+import type { Filesystem, FilesystemStatus } from './vfs/filesystem.js';
 
 export interface StatusParts {
   readonly settings: Settings;
@@ -21,9 +21,16 @@ export interface StatusParts {
 
 const version = packageVersion();
 
+/** Whether the kernel reads files of the cache by itself, and if not, why. */
+export function passthroughState(settings: Settings, { passthroughRefusal }: FilesystemStatus): string {
+  if (settings.passthrough === 'off') return 'off';
+  return passthroughRefusal === undefined ? 'on' : `off (${passthroughRefusal})`;
+}
+
 export function daemonStatus(parts: StatusParts, draining: boolean): DaemonStatus {
   const { settings, source, bucket, directories, mounted } = parts;
-  const { cache, openFiles, openDirectories, inodes, dirty, conflicts, waiting, staging } = parts.filesystem.status();
+  const filesystem = parts.filesystem.status();
+  const { cache, openFiles, openDirectories, inodes, dirty, conflicts, waiting, staging } = filesystem;
   const { operations, notifications } = mounted.stats();
   const { requests, retries, errors, bytesReceived, bytesSent } = bucket.client.counters;
   const memory = process.memoryUsage();
@@ -40,6 +47,7 @@ export function daemonStatus(parts: StatusParts, draining: boolean): DaemonStatu
     mountpoint: mounted.mountpoint,
     driver: settings.driver,
     privileged: mounted.privileged,
+    passthrough: passthroughState(settings, filesystem),
     readOnly: settings.ro,
     uptimeSeconds: Math.round((systemClock.monotonic() - parts.startedAt) / 100) / 10,
     stateDirectory: directories.state,

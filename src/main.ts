@@ -12,7 +12,7 @@ import type { Settings } from './config.js';
 import { startControlServer } from './control/server.js';
 import { socketPath } from './control/socket-path.js';
 import { Daemon } from './daemon.js';
-import { daemonStatus } from './daemon-status.js';
+import { daemonStatus, passthroughState } from './daemon-status.js';
 import { exitCode } from './exit-code.js';
 import type { Mounted } from './fuse/driver.js';
 import { mountFuseNative } from './fuse/fuse-native-driver.js';
@@ -154,6 +154,7 @@ function mountOf(request: MountRequest, source: Source, place: string, filesyste
     suid: settings.suid,
     dev: settings.dev,
     noExec: settings.noexec,
+    passthrough: settings.passthrough === 'auto',
     log,
   });
 }
@@ -266,6 +267,8 @@ async function start(request: MountRequest, undo: Undo): Promise<Started> {
     release,
   });
   const { endpoint, region } = bucket.probe;
-  log.info({ source: source.url, mountpoint: place, endpoint, region, privileged: mounted.privileged }, 'mounted');
+  const passthrough = passthroughState(settings, filesystem.status());
+  const { privileged } = mounted;
+  log.info({ source: source.url, mountpoint: place, endpoint, region, privileged, passthrough }, 'mounted');
   return { daemon, mountpoint: place, notices };
 }

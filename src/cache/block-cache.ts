@@ -72,7 +72,7 @@ export class BlockCache {
       ...options,
       budget: this.#downloads,
       acquire: (source, size) => this.acquire(source, size),
-      hold: (file) => this.#hold(file),
+      hold: (file) => this.hold(file),
       release: (file) => this.release(file),
       keep: (file, fetch) => this.#keep(file, fetch),
     });
@@ -107,7 +107,8 @@ export class BlockCache {
     return file;
   }
 
-  #hold(file: CachedFile): void {
+  /** Once more the same file; every call is answered by one release. */
+  hold(file: CachedFile): void {
     file.content.pins++;
     file.users++;
   }

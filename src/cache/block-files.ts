@@ -3,7 +3,7 @@
  * them is Content's. A descriptor is open only while its content is pinned, and every call here runs under a pin, so
  * that none is closed while the thread pool uses it.
  */
-import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { copyFile, open, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BLOCK_BYTES } from '../constants.js';
@@ -22,7 +22,7 @@ export class BlockFiles {
     mkdirSync(join(this.#directory, shelf), { recursive: true, mode: 0o700 });
   }
 
-  #path(id: string): string {
+  path(id: string): string {
     return join(this.#directory, id.slice(0, 2), id);
   }
 
@@ -35,6 +35,13 @@ export class BlockFiles {
     }
   }
 
+  /** The descriptor; undefined where there is no file, or one of another size. */
+  descriptor(content: Content): number | undefined {
+    if (!content.hasFile || content.evicted) return undefined;
+    const fd = this.#open(content);
+    return fstatSync(fd).size === content.size ? fd : undefined;
+  }
+
   #open(content: Content): number {
     if (content.fd !== undefined) return content.fd;
     // Its file was removed; one made anew would belong to nothing.
@@ -42,12 +49,12 @@ export class BlockFiles {
     content.hasFile = true;
     const flags = constants.O_RDWR | constants.O_CREAT;
     try {
-      content.fd = openSync(this.#path(content.id), flags, 0o600);
+      content.fd = openSync(this.path(content.id), flags, 0o600);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       // The first on its shelf, or somebody removed the cache directory, which is allowed at any time.
       this.#makeShelf(content.id.slice(0, 2));
-      content.fd = openSync(this.#path(content.id), flags, 0o600);
+      content.fd = openSync(this.path(content.id), flags, 0o600);
     }
     return content.fd;
   }
@@ -72,7 +79,7 @@ export class BlockFiles {
   async #create(content: Content): Promise<void> {
     content.hasFile = true;
     try {
-      await (await open(this.#path(content.id), 'a', 0o600)).close();
+      await (await open(this.path(content.id), 'a', 0o600)).close();
       // Its file was removed before it was there.
       if (content.evicted) await this.remove(content.id);
     } catch (error) {
@@ -103,7 +110,7 @@ export class BlockFiles {
 
   /** Moves a file in; copies it where the cache is another filesystem. */
   async adopt(path: string, content: Content): Promise<void> {
-    const target = this.#path(content.id);
+    const target = this.path(content.id);
     this.#makeShelf(content.id.slice(0, 2));
     content.hasFile = true;
     try {
@@ -121,6 +128,6 @@ export class BlockFiles {
   }
 
   async remove(id: string): Promise<void> {
-    await rm(this.#path(id), { force: true });
+    await rm(this.path(id), { force: true });
   }
 }

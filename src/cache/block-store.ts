@@ -13,6 +13,7 @@ import { BlockFiles } from './block-files.js';
 import type { CacheIndex } from './cache-index.js';
 import type { Content } from './content.js';
 import { ContentTable } from './content-table.js';
+import { Lending } from './lending.js';
 import { type Candidate, Room } from './room.js';
 
 export interface BlockStoreOptions {
@@ -36,6 +37,7 @@ export class BlockStore {
   readonly #files: BlockFiles;
   readonly #room: Room;
   readonly #table: ContentTable;
+  readonly lending: Lending;
   #saveTimer: NodeJS.Timeout | undefined;
   #saving: Promise<void> = Promise.resolve();
   /** Removals of files under way. */
@@ -48,6 +50,13 @@ export class BlockStore {
     this.#options = options;
     this.#files = new BlockFiles(options.directory);
     this.#table = new ContentTable(index, (content) => this.#renamed(content));
+    this.lending = new Lending({
+      files: this.#files,
+      forget: ({ id }) => this.#table.forget(id),
+      adopt: async (path, { key, etag }, size) =>
+        this.release(await this.adopt(path, key, etag, size, [{ start: 0, end: size }])),
+      behind: (work) => this.#behind(work),
+    });
     this.#room = new Room({
       ...options,
       bytes: () => this.#table.bytes,
@@ -139,7 +148,10 @@ export class BlockStore {
       if (!(await this.#verify(content, offset, end))) return undefined;
       // Another reader may have dropped a block while this one waited for the check of the others.
       if (!content.isValid(offset, end)) return undefined;
-      return (await this.#files.read(content, offset, end)) ?? this.#damaged(content, offset, end);
+      const bytes = await this.#files.read(content, offset, end);
+      // From then on it is another's to write.
+      if (content.evicted) return undefined;
+      return bytes ?? this.#damaged(content, offset, end);
     } catch (error) {
       this.#options.logger.warn({ err: error, content: content.id }, 'a cache file cannot be read');
       return this.#damaged(content, offset, end);
@@ -173,7 +185,8 @@ export class BlockStore {
   /** Keeps bytes that came from the store. A full disk costs the caching, nothing else. Never rejects. */
   async write(content: Content, offset: number, pieces: readonly Uint8Array[]): Promise<void> {
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    if (length === 0 || content.evicted || this.#closed) return;
+    // One that is lent has everything, and may not be this store's to write any more when the bytes get there.
+    if (length === 0 || content.evicted || content.isLent || this.#closed) return;
     content.pins++;
     const granted = await this.#room.take(length);
     try {

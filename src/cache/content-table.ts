@@ -5,6 +5,7 @@
  * version leads to one content at most.
  */
 import { randomBytes } from 'node:crypto';
+import { MAX_SOUND_CONTENTS } from '../constants.js';
 import type { CacheIndex } from './cache-index.js';
 import { Content } from './content.js';
 import type { Candidate } from './room.js';
@@ -17,6 +18,8 @@ export class ContentTable {
   /** Bytes on the disk of all contents. */
   bytes = 0;
   readonly #named = new Map<string, Content>();
+  /** Of those that only the index knows, the ones that were wholly checked since the start. */
+  readonly #sound = new Set<string>();
   readonly #index: CacheIndex;
   /** A content gained or lost a version. */
   readonly #onRenamed: (content: Content) => void;
@@ -66,6 +69,7 @@ export class ContentTable {
     content.used = record.used;
     content.savedUse = record.used;
     content.hasFile = true;
+    if (this.#sound.delete(id)) content.vouch();
     // What the record counted and has no CRC for is not valid.
     this.bytes += content.diskBytes - record.diskBytes;
     this.active.set(id, content);
@@ -100,7 +104,16 @@ export class ContentTable {
   /** Nobody uses it, and the index knows all of it. */
   deactivate(content: Content): void {
     this.active.delete(content.id);
+    if (content.isSound && content.diskBytes > 0) this.#remember(content.id);
     for (const version of content.versions) if (this.#named.get(version) === content) this.#named.delete(version);
+  }
+
+  #remember(id: string): void {
+    for (const oldest of this.#sound) {
+      if (this.#sound.size < MAX_SOUND_CONTENTS) break;
+      this.#sound.delete(oldest);
+    }
+    this.#sound.add(id);
   }
 
   /** Writes a content to the index; resolves when it is committed. */
@@ -121,6 +134,7 @@ export class ContentTable {
     const record = this.#index.contents.get(id);
     const bytes = content?.diskBytes ?? record?.diskBytes ?? 0;
     this.bytes -= bytes;
+    this.#sound.delete(id);
     if (content !== undefined) {
       content.evicted = true;
       content.dropAll();

@@ -45,6 +45,9 @@ export class Content {
   /** Changed since the index last knew. */
   dirty = false;
   evicted = false;
+  /** The kernel reads the file by itself, for one borrower. */
+  isLent = false;
+  #isSound = false;
   /** When it was last acquired or released, and what the index knows of that (ms since 1970). */
   used = 0;
   savedUse = 0;
@@ -89,6 +92,12 @@ export class Content {
     return this.diskBytes >= Math.ceil(this.size / PAGE_BYTES) * PAGE_BYTES;
   }
 
+  /** All of it is on the disk and checked: it can be read without asking. */
+  get isSound(): boolean {
+    if (!this.#isSound && this.isComplete) this.#isSound = [...this.blocks.values()].every(({ verified }) => verified);
+    return this.#isSound;
+  }
+
   /** Marks the pages that lie wholly in [start, end) (the last page of the content may be short). */
   markValid(start: number, end: number): void {
     const first = Math.ceil(start / PAGE_BYTES);
@@ -118,11 +127,13 @@ export class Content {
       if ((state.bits[page >>> 5] & (1 << (page & 31))) !== 0) this.diskBytes -= PAGE_BYTES;
     }
     this.blocks.delete(block);
+    this.#isSound = false;
     this.dirty = true;
   }
 
   /** Nothing of it is on the disk any more. */
   dropAll(): void {
+    this.#isSound = false;
     this.blocks.clear();
     this.diskBytes = 0;
   }
@@ -138,6 +149,11 @@ export class Content {
       at = this.runEnd(valid, end, false);
     }
     return crc;
+  }
+
+  /** It was checked before, since the start. */
+  vouch(): void {
+    for (const state of this.blocks.values()) state.verified = true;
   }
 
   toRecords(): BlockRecord[] {

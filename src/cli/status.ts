@@ -113,7 +113,7 @@ export function statusText(status: DaemonStatus, now: number): string {
     `s3://${status.bucket}${status.prefix === '' ? '' : `/${status.prefix}`} on ${status.mountpoint}${status.draining ? ' (unmounted: what is left is being uploaded)' : ''}`,
     `  server      ${status.endpoint} (${status.region})${status.anonymous ? ', without credentials' : ''}${ignoredText(status)}`,
     `  daemon      pailfs ${status.version}, process ${status.pid}, up ${durationText(status.uptimeSeconds)}, ${sizeText(memory.rssBytes)} resident`,
-    `  driver      ${status.driver}${status.privileged ? '' : ' (fusermount3)'}${status.readOnly ? ', read only' : ''}`,
+    `  driver      ${status.driver}${status.privileged ? '' : ' (fusermount3)'}${status.readOnly ? ', read only' : ''}, passthrough ${status.passthrough}`,
     `  requests    ${sum(requests.byOperation)} (${listed(requests.byOperation)}); ${requests.retries} retries, ${requests.errors} errors; ${traffic}`,
     `  operations  ${sum(counts)} (${listed(counts)})`,
     `  cache       ${sizeText(cache.diskBytes ?? 0)} on disk, ${sizeText(cache.memoryBytes ?? 0)} in memory; ${cache.hits} hits, ${cache.misses} misses`,

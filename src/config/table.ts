@@ -91,6 +91,13 @@ export const optionTable = {
     default: 'kernel',
     describe: 'how to reach the kernel',
   },
+  passthrough: {
+    type: 'choice',
+    group: 'Mount',
+    choices: ['auto', 'off'],
+    default: 'auto',
+    describe: 'auto: the kernel reads cached files by itself, where it can',
+  },
 
   uid: {
     type: 'count',

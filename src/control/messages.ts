@@ -65,6 +65,8 @@ export interface DaemonStatus {
   readonly driver: string;
   /** Mounted with mount(2), not with fusermount3. */
   readonly privileged: boolean;
+  /** Whether the kernel reads cached files by itself: on, or off and why. */
+  readonly passthrough: string;
   readonly readOnly: boolean;
   readonly uptimeSeconds: number;
   readonly stateDirectory: string;

@@ -1,6 +1,6 @@
 /**
  * The FUSE protocol's numbers: opcodes, struct sizes, flags. Source: include/uapi/linux/fuse.h, version 7.38, and for
- * STATX (7.39) and COPY_FILE_RANGE_64 (7.45) the same file of later kernels. All fields are in the machine's byte order;
+ * STATX (7.39), passthrough (7.40) and COPY_FILE_RANGE_64 (7.45) the same file of later kernels. All fields are in the machine's byte order;
  * every machine that Node runs on Linux for is little-endian but s390x, which is refused at load.
  */
 
@@ -86,6 +86,9 @@ export const init = {
   INIT_EXT: 1 << 30,
 } as const;
 
+/** The same of flags2, counted from its own bit 0 (Linux 6.9). */
+export const init2 = { PASSTHROUGH: 1 << 5 } as const;
+
 /** FATTR_* of struct fuse_setattr_in.valid. */
 export const setattr = {
   MODE: 1 << 0,
@@ -107,6 +110,7 @@ export const fopen = {
   KEEP_CACHE: 1 << 1,
   CACHE_DIR: 1 << 3,
   NOFLUSH: 1 << 5,
+  PASSTHROUGH: 1 << 7,
 } as const;
 
 export const GETATTR_FH = 1 << 0;

@@ -16,6 +16,8 @@ export interface DriverOptions extends MountOptions {
   readonly clock?: Clock;
   /** 1024 to 8192 (KiB). */
   readonly readaheadKib?: number;
+  /** Ask the kernel for passthrough; the other driver has none. Default: no. */
+  readonly passthrough?: boolean;
 }
 
 export interface NotificationStats {

@@ -1,8 +1,9 @@
 /**
- * What the kernel holds on to: lookup counts of nodes, and open handles. Kept exactly, because at the end of a mount the
- * kernel says nothing more, and every node and handle it still had must be given back to the filesystem.
+ * What the kernel holds on to: lookup counts of nodes, open handles, and backing files. Kept exactly, because at the end
+ * of a mount the kernel says nothing more, and every node and handle it still had must be given back to the filesystem.
  */
-import { ROOT_NODEID } from './operations.js';
+import { errno } from '../errno.js';
+import { type BackingFiles, ROOT_NODEID } from './operations.js';
 
 /** Open handles of one kind. The same number may be open several times (a filesystem may use one for all). */
 class OpenHandles {
@@ -41,12 +42,59 @@ class OpenHandles {
   }
 }
 
+/** What registers backing files with the kernel; all answer a negative errno where it refuses. */
+export interface BackingCalls {
+  open(fd: number): number;
+  close(id: number): number;
+  /** 1: nobody else has the file of this descriptor open. */
+  onlyOpener(fd: number): number;
+}
+
+/** Backing ids belong to the connection: after its end there is nothing to close, and nobody to ask. */
+class OpenBackings implements BackingFiles {
+  readonly #open = new Set<number>();
+  readonly #calls: BackingCalls | undefined;
+  #ended = false;
+
+  constructor(calls: BackingCalls | undefined) {
+    this.#calls = calls;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  open(fd: number): number {
+    const id = this.#calls === undefined || this.#ended ? -errno.ENODEV : this.#calls.open(fd);
+    if (id >= 0) this.#open.add(id);
+    return id;
+  }
+
+  close(id: number): void {
+    if (this.#open.delete(id) && !this.#ended) this.#calls?.close(id);
+  }
+
+  isInUse(fd: number): boolean {
+    return this.#calls?.onlyOpener(fd) !== 1;
+  }
+
+  /** The connection ends: what is still open goes with it. */
+  end(): void {
+    this.#ended = true;
+  }
+}
+
 export class KernelHoldings {
   readonly files = new OpenHandles();
   readonly directories = new OpenHandles();
+  readonly backings: OpenBackings;
   readonly #lookups = new Map<number, number>();
   /** The sum of all lookup counts. */
   nlookup = 0;
+
+  constructor(backingCalls?: BackingCalls) {
+    this.backings = new OpenBackings(backingCalls);
+  }
 
   get nodes(): number {
     return this.#lookups.size;

@@ -9,6 +9,7 @@ import type { Logger } from '../log.js';
 import { ECONNABORTED } from './abi.js';
 import { Device, type DeviceStats } from './device.js';
 import { applyReadahead, type DriverOptions, type DriverStats, type Mounted } from './driver.js';
+import type { BackingCalls } from './holdings.js';
 import { mayMount, mount, resolveMountpoint, unmount } from './mount.js';
 import { type NotifierThread, native } from './native.js';
 import { FrameNotifier } from './notify.js';
@@ -32,6 +33,15 @@ export interface KernelDriverStats extends DriverStats {
 
 export interface KernelMount extends Mounted {
   stats(): KernelDriverStats;
+}
+
+/** A connection's own: its descriptor is open as long as the session makes them. */
+function backingCalls(device: number): BackingCalls {
+  return {
+    open: (fd) => native().backingOpen(device, fd),
+    close: (id) => native().backingClose(device, id),
+    onlyOpener: (fd) => native().onlyOpener(fd),
+  };
 }
 
 /** One connection from its descriptor to its end. */
@@ -74,6 +84,7 @@ class Connection {
       log: options.log,
       privileged: mayMount(),
       maxRead: options.maxRead ?? MAX_IO_BYTES,
+      backingCalls: options.passthrough && mayMount() ? backingCalls(fd) : undefined,
     });
     this.closed = connectionLost.then((error) => this.#end(error));
   }

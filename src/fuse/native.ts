@@ -32,6 +32,9 @@ export interface Native {
   read(fd: number, buffer: Uint8Array): number;
   write(fd: number, buffer: Uint8Array, length: number): number;
   writev(fd: number, head: Uint8Array, headLength: number, pieces: readonly Uint8Array[]): number;
+  backingOpen(device: number, fd: number): number;
+  backingClose(device: number, id: number): number;
+  onlyOpener(fd: number): number;
   pollOpen(fd: number, callback: (status: number) => void): Watcher | number;
   pollStart(watcher: Watcher): number;
   pollStop(watcher: Watcher): number;

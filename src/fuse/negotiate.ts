@@ -1,7 +1,7 @@
 /** INIT: what is asked of the kernel, out of what it offers. Pure, so that a table of kernels can be a test. */
 import { CONGESTION_THRESHOLD, KiB, MAX_BACKGROUND, MAX_IO_BYTES, PAGE_BYTES } from '../constants.js';
 import { errno, type Failure } from '../errno.js';
-import { init, OLDEST_MINOR, PROTOCOL_MAJOR, PROTOCOL_MINOR } from './abi.js';
+import { init, init2, OLDEST_MINOR, PROTOCOL_MAJOR, PROTOCOL_MINOR } from './abi.js';
 import type { InitReply } from './reply.js';
 import type { InitRequest } from './request.js';
 
@@ -26,18 +26,27 @@ const WANTED =
   init.HANDLE_KILLPRIV_V2 |
   init.INIT_EXT;
 
-/** Nothing of flags2 is used yet; it may be sent only to a kernel that offers INIT_EXT. */
-const WANTED2 = 0;
+/**
+ * Filesystems that may lie below a backing file, this one included: 2 would let the cache lie on overlayfs, and forbid
+ * every overlayfs over the mount.
+ */
+const MAX_STACK_DEPTH = 1;
 
-/** The reply, or a failure when the kernel's protocol is too old. A newer major is answered by the caller. */
-export function negotiate(request: InitRequest): InitReply | Failure {
+/**
+ * The reply, or a failure when the kernel's protocol is too old. A newer major is answered by the caller.
+ * @param passthrough ask for it, where it is offered
+ */
+export function negotiate(request: InitRequest, passthrough: boolean): InitReply | Failure {
   if (request.major !== PROTOCOL_MAJOR || request.minor < OLDEST_MINOR) return -errno.EPROTO;
+  // flags2 may be sent only to a kernel that offers INIT_EXT.
+  const flags2 = passthrough && request.flags & init.INIT_EXT ? request.flags2 & init2.PASSTHROUGH : 0;
   const maxWrite = request.flags & init.MAX_PAGES ? MAX_IO_BYTES : MAX_IO_WITHOUT_MAX_PAGES;
   return {
     minor: Math.min(request.minor, PROTOCOL_MINOR),
     maxReadahead: Math.min(request.maxReadahead, MAX_IO_BYTES),
     flags: request.flags & WANTED,
-    flags2: request.flags & init.INIT_EXT ? request.flags2 & WANTED2 : 0,
+    flags2,
+    maxStackDepth: flags2 & init2.PASSTHROUGH ? MAX_STACK_DEPTH : 0,
     maxBackground: MAX_BACKGROUND,
     congestionThreshold: CONGESTION_THRESHOLD,
     maxWrite,

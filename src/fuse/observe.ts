@@ -72,6 +72,7 @@ export function observe(operations: Operations, log: Logger, clock: Clock): Obse
   const counts: Record<string, OperationCount> = {};
   const watched: Record<string, unknown> = {
     init: operations.init?.bind(operations),
+    passthrough: operations.passthrough?.bind(operations),
     destroy: operations.destroy?.bind(operations),
   };
   for (const name of names) {

@@ -74,6 +74,12 @@ export interface OpenReply {
   readonly cacheDir?: boolean;
   /** The daemon needs no FLUSH at close of this handle. */
   readonly noFlush?: boolean;
+  /**
+   * Passthrough: the kernel reads, writes and maps this backing file and does not ask; with directIo READ and WRITE come
+   * all the same. From the first open of a node to its last release either all have the same backing file or none has
+   * one, and no keepCache then; otherwise the kernel fails the open with EIO.
+   */
+  readonly backingId?: number;
 }
 
 export interface CreateReply {
@@ -137,9 +143,20 @@ export interface Notifier {
   deleted(parent: number, child: number, name: string): void;
 }
 
+/** Files that the kernel may use in place of ours (passthrough). */
+export interface BackingFiles {
+  /** Answers the id for OpenReply, or a negative errno. Every id is closed once. */
+  open(fd: number): number;
+  close(id: number): void;
+  /** Whether anybody but the holder of `fd`, open for writing, has its file open or mapped; true where it cannot be told. */
+  isInUse(fd: number): boolean;
+}
+
 export interface Operations {
   /** Called once, before any other operation. */
   init?(info: ConnectionInfo, notifier: Notifier): void;
+  /** Called at most once, right behind init: the kernel has agreed to passthrough. */
+  passthrough?(backings: BackingFiles): void;
   /** Called once, after the last reply: the kernel has let go of every node and handle. */
   destroy?(): void | Promise<void>;
 

@@ -109,6 +109,7 @@ export class PathServer {
       nodes: this.holdings.nodes,
       openFiles: this.opens.size,
       openDirectories: 0,
+      backings: 0,
     };
   }
 

@@ -122,9 +122,10 @@ export function putOpen(out: Frame, at: number, open: OpenReply): number {
   if (open.keepCache) flags |= fopen.KEEP_CACHE;
   if (open.cacheDir) flags |= fopen.CACHE_DIR;
   if (open.noFlush) flags |= fopen.NOFLUSH;
+  if (open.backingId !== undefined) flags |= fopen.PASSTHROUGH;
   out.put64(at, open.fh);
   out.putU32(at + 8, flags);
-  out.putU32(at + 12, 0);
+  out.putU32(at + 12, open.backingId ?? 0);
   return at + OPEN_OUT_BYTES;
 }
 
@@ -164,6 +165,8 @@ export interface InitReply {
   readonly congestionThreshold: number;
   readonly maxWrite: number;
   readonly maxPages: number;
+  /** 0: no passthrough. */
+  readonly maxStackDepth: number;
 }
 
 /** struct fuse_init_out */
@@ -180,5 +183,6 @@ export function putInit(out: Frame, at: number, init: InitReply): number {
   out.putU32(at + 24, 1);
   out.view.setUint16(at + 28, init.maxPages, true);
   out.putU32(at + 32, init.flags2);
+  out.putU32(at + 36, init.maxStackDepth);
   return at + INIT_OUT_BYTES;
 }

@@ -10,7 +10,7 @@ import { Call, holdsBytes, uniqueKey, wantsNoReply } from './call.js';
 import { decodeRequest } from './decode.js';
 import { decodeHeader, Frame } from './frame.js';
 import { handle } from './handlers.js';
-import { KernelHoldings } from './holdings.js';
+import { type BackingCalls, KernelHoldings } from './holdings.js';
 import { isThreadEnding } from './interrupt.js';
 import { InterruptedCalls } from './interrupted-calls.js';
 import { negotiate } from './negotiate.js';
@@ -38,6 +38,8 @@ export interface SessionOptions {
   readonly privileged: boolean;
   /** The max_read mount option (bytes). */
   readonly maxRead: number;
+  /** How backing files are registered; absent: passthrough is not asked for. */
+  readonly backingCalls?: BackingCalls;
   /** Whether the thread that was interrupted is to end; replaced in tests. */
   readonly isEnding?: (pid: number) => boolean;
 }
@@ -52,6 +54,8 @@ export interface SessionStats {
   readonly nodes: number;
   readonly openFiles: number;
   readonly openDirectories: number;
+  /** Backing files that are registered. */
+  readonly backings: number;
 }
 
 function isPromise<T>(answer: Answer<T>): answer is Promise<T | Failure> {
@@ -60,7 +64,7 @@ function isPromise<T>(answer: Answer<T>): answer is Promise<T | Failure> {
 
 export class Session {
   readonly operations: Operations;
-  readonly holdings = new KernelHoldings();
+  readonly holdings: KernelHoldings;
   /** Replies are encoded here, one at a time. */
   readonly scratch = new Frame(Buffer.alloc(SCRATCH_BYTES));
   readonly log: Logger;
@@ -82,6 +86,7 @@ export class Session {
     this.#channel = options.channel;
     this.operations = options.operations;
     this.log = options.log;
+    this.holdings = new KernelHoldings(options.backingCalls);
     this.#interrupted = new InterruptedCalls(options.isEnding ?? isThreadEnding, (call, failure) =>
       this.fail(call, failure),
     );
@@ -101,6 +106,7 @@ export class Session {
       nodes: this.holdings.nodes,
       openFiles: this.holdings.files.size,
       openDirectories: this.holdings.directories.size,
+      backings: this.holdings.backings.size,
     };
   }
 
@@ -157,7 +163,7 @@ export class Session {
       this.deliver(call, 8);
       return;
     }
-    const reply = negotiate(request);
+    const reply = negotiate(request, this.#options.backingCalls !== undefined);
     if (typeof reply === 'number') {
       this.fail(call, reply);
       this.#settleReady.reject(new Error(`the kernel's FUSE protocol ${request.major}.${request.minor} is too old`));
@@ -169,6 +175,8 @@ export class Session {
     this.#initialised = true;
     putInit(this.scratch, OUT_HEADER_BYTES, reply);
     this.deliver(call, INIT_OUT_BYTES);
+    // The kernel has agreed once it has the reply.
+    if (reply.maxStackDepth > 0) this.operations.passthrough?.(this.holdings.backings);
     this.#settleReady.resolve(info);
   }
 
@@ -301,6 +309,7 @@ export class Session {
     for (const { nodeid, nlookup } of this.holdings.drainNodes()) {
       await this.#attempt('forget', () => this.operations.forget(nodeid, nlookup));
     }
+    this.holdings.backings.end();
     if (this.#initialised) await this.#attempt('destroy', () => this.operations.destroy?.());
   }
 }

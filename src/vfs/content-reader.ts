@@ -43,6 +43,7 @@ function readBase(
   signal?: AbortSignal,
 ): Promise<Uint8Array[]> {
   const read = async (): Promise<Uint8Array[]> => {
+    if (inode.backing?.hasAll) return [await inode.backing.read(start, end)];
     const file = cachedOf(volume, inode);
     if (file === undefined) throw new FsError(errno.ESTALE, `${inode.path}: the version it started from is gone`);
     return volume.cache.read(file, start, end, signal);

@@ -63,12 +63,13 @@ export function operationsOf(volume: Volume): Operations {
     init(_info, notifier) {
       volume.notifier = notifier;
     },
+    passthrough: (backings) => volume.passthrough.offer(backings),
     ...nodeOperations(volume, guard),
     ...handleOperations(volume, guard),
   };
 }
 
-function nodeOperations(volume: Volume, guard: Guard): Omit<Operations, HandleOperations | 'init'> {
+function nodeOperations(volume: Volume, guard: Guard): Omit<Operations, HandleOperations | 'init' | 'passthrough'> {
   const { inodes } = volume;
   return {
     lookup: (ctx, parent, name) => guard.answer('lookup', () => nodes.lookup(volume, ctx, parent, name)),

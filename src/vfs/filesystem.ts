@@ -33,6 +33,7 @@ import { InodeTable } from './inode-table.js';
 import { OpenForLong } from './kernel-listing.js';
 import { loadRootAttributes } from './marker.js';
 import { nameIn } from './name.js';
+import { Passthrough } from './passthrough.js';
 import { resolve } from './resolve.js';
 import { FsError, toErrno } from './to-errno.js';
 import { directoryAttributes } from './versions.js';
@@ -106,6 +107,8 @@ export interface FilesystemStatus {
   readonly conflicts: readonly Conflict[];
   /** undefined: with write-back off. */
   readonly waiting: WaitingStatus | undefined;
+  /** Why the kernel reads nothing by itself; undefined: it does where it can. */
+  readonly passthroughRefusal: string | undefined;
   /** Bytes that wait for their upload, and how many may. */
   readonly staging: { readonly usedBytes: number; readonly limitBytes: number };
 }
@@ -166,6 +169,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     }),
     walks,
     openForLong: undefined as never,
+    passthrough: undefined as never,
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
     writeBack: undefined,
@@ -173,7 +177,8 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     behind: new Set(),
   };
   const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);
-  Object.assign(volume, { openForLong: new OpenForLong(volume) });
+  const passthrough = new Passthrough(volume, options.cacheDirectory);
+  Object.assign(volume, { openForLong: new OpenForLong(volume), passthrough });
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic(), log) });
   await loadRootAttributes(volume);
   const takenUp = await openWriteBack(volume);
@@ -223,9 +228,11 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
       dirty: dirtyFiles(volume),
       waiting: waitingStatus(volume),
       conflicts: volume.conflicts,
+      passthroughRefusal: volume.passthrough.refusal,
       staging: { usedBytes: volume.staging.used, limitBytes: volume.staging.limit },
     }),
     async sync(path) {
+      await volume.passthrough.settle();
       const top = await inodeAt(volume, path);
       if (volume.writeBack !== undefined) await flushBelow(volume.writeBack, top);
       // What the journal does not have: everything without one, and what programs are writing.
@@ -234,6 +241,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
       await Promise.all(volume.behind);
     },
     async flushAll() {
+      await volume.passthrough.settle();
       await volume.writeBack?.flushAll();
       for (const inode of [...inodes.values()]) {
         if (!inode.dirty) continue;
@@ -241,6 +249,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
           inode.uploadFailure = toErrno(error, logger, 'flush');
         });
       }
+      await volume.passthrough.settle();
       await Promise.all(volume.behind);
       return dirtyFiles(volume);
     },
@@ -251,6 +260,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
     },
     async close() {
       volume.openForLong.close();
+      await volume.passthrough.close();
       await Promise.all(volume.behind);
       await volume.writeBack?.close();
       await volume.cache.close();

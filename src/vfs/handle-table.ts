@@ -10,6 +10,8 @@ export interface FileHandle {
   readonly readable: boolean;
   readonly writable: boolean;
   readonly append: boolean;
+  /** O_DSYNC or O_SYNC: a write answers when it is as safe as after fsync. */
+  readonly sync: boolean;
   readonly readahead: Readahead;
 }
 
@@ -52,6 +54,7 @@ export class HandleTable {
       readable: access !== 1,
       writable: access !== 0,
       append: (flags & 0o2000) !== 0,
+      sync: (flags & 0o10000) !== 0,
       readahead: new Readahead(this.#maxReadahead),
     };
     inode.handles++;

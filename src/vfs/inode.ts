@@ -10,6 +10,7 @@ import type { Timespec } from '../clock.js';
 import { Overlay } from '../writeback/overlay.js';
 import type { StagedFile } from '../writeback/staged-file.js';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './attribute.js';
+import type { BackingFile } from './backing-file.js';
 import type { CopiedContent } from './copied-content.js';
 import { Mutex } from './mutex.js';
 import { type Part, partOf } from './name.js';
@@ -128,6 +129,8 @@ export class Inode {
   mustBeNew = false;
   /** Its bytes may have been lost with the machine's power: they must not replace anything. */
   isDoubtful = false;
+  /** The kernel reads this instead of asking. */
+  backing: BackingFile | undefined;
   /** Held while there are handles or staged bytes over it. */
   cached: CachedFile | undefined;
   /** Content id whose pages the kernel may hold. */

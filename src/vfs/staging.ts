@@ -18,8 +18,12 @@ export function stage(volume: Volume, inode: Inode, size?: number): StagedFile {
     staged = StagedFile.create(newStagedPath(volume), base, volume.staging, volume.writeBack !== undefined);
     inode.staged = staged;
     if (staged.baseBytes > 0) cachedOf(volume, inode);
+    inode.backing?.takeOut();
   }
-  if (size !== undefined && size !== staged.size) staged.truncate(size);
+  if (size !== undefined) {
+    if (size !== staged.size) staged.truncate(size);
+    inode.backing?.cut(size);
+  }
   inode.dirty = true;
   touch(volume, inode);
   return staged;

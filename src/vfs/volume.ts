@@ -19,6 +19,7 @@ import type { Inode } from './inode.js';
 import type { InodeTable } from './inode-table.js';
 import type { OpenForLong } from './kernel-listing.js';
 import { keyFits, nameFits, type Part, partOf } from './name.js';
+import type { Passthrough } from './passthrough.js';
 import { FsError } from './to-errno.js';
 import type { WriteBack } from './write-back/write-back.js';
 
@@ -74,6 +75,7 @@ export interface Volume {
   readonly staging: StagingSpace;
   /** undefined: every change is in the store before it answers. */
   readonly writeBack: WriteBack | undefined;
+  readonly passthrough: Passthrough;
   notifier: Notifier | undefined;
   /** Work that no operation waits for: it ends before the filesystem closes. */
   readonly behind: Set<Promise<unknown>>;

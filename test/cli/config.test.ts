@@ -41,6 +41,7 @@ t.test('the defaults are those of constants.ts', async (t) => {
     writeBack: 'on',
     fsync: 's3',
     exclusive: 'host',
+    passthrough: 'auto',
     fileMode: 0o644,
     dirMode: 0o755,
     ro: false,

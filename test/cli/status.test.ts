@@ -17,6 +17,7 @@ function status(parts: Partial<DaemonStatus>): DaemonStatus {
     mountpoint: '/mnt',
     driver: 'kernel',
     privileged: true,
+    passthrough: 'on',
     readOnly: false,
     uptimeSeconds: 90_061,
     stateDirectory: '/s',

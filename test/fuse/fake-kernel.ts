@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { MAX_IO_BYTES } from '../../src/constants.js';
 import { opcode } from '../../src/fuse/abi.js';
 import { Frame } from '../../src/fuse/frame.js';
+import type { BackingCalls } from '../../src/fuse/holdings.js';
 import type { Notifier, Operations } from '../../src/fuse/operations.js';
 import { type Channel, Session } from '../../src/fuse/session.js';
 import { type Logger, silentLogger } from '../../src/log.js';
@@ -51,7 +52,7 @@ export class FakeKernel implements Channel {
   ending = true;
   #unique = 0;
 
-  constructor(operations: Operations, log: Logger = silentLogger) {
+  constructor(operations: Operations, log: Logger = silentLogger, backingCalls?: BackingCalls) {
     const maxRead = MAX_IO_BYTES;
     const isEnding = (): boolean => this.ending;
     this.session = new Session({
@@ -62,6 +63,7 @@ export class FakeKernel implements Channel {
       privileged: true,
       maxRead,
       isEnding,
+      backingCalls,
     });
   }
 

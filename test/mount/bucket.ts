@@ -31,6 +31,7 @@ export interface BucketOptions {
   /** Another than the suite's. */
   readonly driver?: TestDriver;
   readonly cacheBytes?: number;
+  readonly passthrough?: boolean;
   /** The daemon is a process of its own. */
   readonly ownProcess?: boolean;
   /** Things that need a look at the store first: runs before the mount. */
@@ -177,6 +178,7 @@ class MountedBucket implements Bucket {
       ioTimeoutMs: how.ioTimeoutMs,
       driver: how.driver,
       cacheBytes: how.cacheBytes,
+      passthrough: how.passthrough,
       volume: { bucket: place.bucket, ...how.volume, ...volume },
     };
     if (how.ownProcess) {

@@ -28,6 +28,8 @@ export interface DaemonOptions {
   readonly ioTimeoutMs?: number;
   readonly driver?: TestDriver;
   readonly cacheBytes?: number;
+  /** Default: yes, unless PAILFS_TEST_PASSTHROUGH=off. */
+  readonly passthrough?: boolean;
   readonly volume?: Partial<VolumeOptions>;
 }
 
@@ -87,9 +89,10 @@ export async function startDaemon(options: DaemonOptions, logger: Logger = silen
     cacheDirectory,
     cacheBytes: options.cacheBytes ?? 10 * GiB,
   });
+  const passthrough = options.passthrough ?? process.env.PAILFS_TEST_PASSTHROUGH !== 'off';
   const mounted = await mountChosen(
     filesystem,
-    { mountpoint, fsname: `s3://${bucket}`, log: logger, defaultPermissions: true, allowOther: true },
+    { mountpoint, fsname: `s3://${bucket}`, log: logger, defaultPermissions: true, allowOther: true, passthrough },
     options.driver,
   );
   return { filesystem, client, mounted };
@@ -108,6 +111,7 @@ export function leftovers({ filesystem, mounted }: Daemon): Record<string, numbe
     stagedBytes: staging.usedBytes,
     pending: session.pending,
     nlookup: session.nlookup,
+    backings: session.backings,
     badFrames: session.badFrames,
     buffersKept: device?.buffersKept ?? 0,
   };

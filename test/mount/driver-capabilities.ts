@@ -96,8 +96,8 @@ export const capabilities = {
     comesOf: { kernel: 'done', 'fuse-native': 'EBUSY' },
   },
   passthrough: {
-    what: 'read or write past the daemon (FUSE passthrough)',
-    comesOf: { kernel: 'not in this version', 'fuse-native': 'never' },
+    what: 'read a cached file past the daemon (FUSE passthrough)',
+    comesOf: { kernel: 'where Linux is 6.9 or later and root mounted it', 'fuse-native': 'never' },
   },
 } as const satisfies Readonly<Record<string, Capability>>;
 

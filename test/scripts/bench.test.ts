@@ -96,3 +96,16 @@ t.test('what it does not know is refused', async (t) => {
     t.match(await run(process.execPath, [script, ...args]), { code: 1, stderr: line });
   }
 });
+
+t.test('passthrough beside none, with a tiny file, and nothing is left', { skip }, async (t) => {
+  const { directory, env } = withDirectory(t);
+  const passthrough = fileURLToPath(new URL('scripts/bench/passthrough.js', packageRoot));
+  const args = [passthrough, '--mib', '3', '--rounds', '1'];
+  const { code, stdout, stderr } = await run(process.execPath, args, { env, timeout: LIMIT_MS });
+  t.equal(code, 0, stderr);
+  for (const line of stdout.trim().split('\n'))
+    t.match(line, /^(first read|again|from the disk): auto \d+ ms, off \d+ ms: [\d.]+ times as fast$/);
+  t.equal(stdout.trim().split('\n').length, 3);
+  t.same(readdirSync(directory), []);
+  t.same(mountsIn(directory), []);
+});

@@ -178,12 +178,12 @@ export class TestVolume {
   }
 
   /** open(2), with the kernel's one repetition on ESTALE. */
-  async open(path: string, flags = 0): Promise<{ nodeid: number; fh: number; keepCache?: boolean }> {
+  async open(path: string, flags = 0): Promise<{ nodeid: number } & OpenReply> {
     for (let attempt = 0; ; attempt++) {
       const entry = await this.entry(path);
       try {
         const reply = await ok<OpenReply>(this.fs.open(ctx, entry.nodeid, flags, false));
-        return { nodeid: entry.nodeid, fh: reply.fh, keepCache: reply.keepCache };
+        return { nodeid: entry.nodeid, ...reply };
       } catch (error) {
         this.fs.forget(entry.nodeid, 1);
         if (attempt > 0 || (error as CallError).code !== 'ESTALE') throw error;

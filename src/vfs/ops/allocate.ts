@@ -15,7 +15,13 @@ const KEEP_SIZE = 1;
 const PUNCH_HOLE = 2;
 const ZERO_RANGE = 16;
 
-export function fallocate(volume: Volume, fh: number, offset: number, length: number, mode: number): number {
+export function fallocate(
+  volume: Volume,
+  fh: number,
+  offset: number,
+  length: number,
+  mode: number,
+): number | Promise<number> {
   const { inode, writable } = volume.handles.file(fh);
   if (!writable) return -errno.EBADF;
   if (volume.options.readOnly) return -errno.EROFS;
@@ -32,11 +38,13 @@ export function fallocate(volume: Volume, fh: number, offset: number, length: nu
   const changes = punches || zeroes ? offset < inode.currentSize || !keepsSize : !keepsSize && end > inode.currentSize;
   if (!changes) return 0;
   const staged = inode.staged ?? stage(volume, inode);
-  if (punches || zeroes) staged.clear(offset, Math.min(end, staged.size));
-  if (!keepsSize && end > staged.size) staged.truncate(end);
+  const cleared = Math.min(end, staged.size);
+  if (punches || zeroes) staged.clear(offset, cleared);
+  if (!keepsSize && end > staged.size) stage(volume, inode, end);
   inode.dirty = true;
   touch(volume, inode);
-  return 0;
+  const { backing } = inode;
+  return backing !== undefined && (punches || zeroes) ? backing.clear(offset, cleared).then(() => 0) : 0;
 }
 
 /** What of the range is not in the staged file yet has to fit on its disk. */

@@ -26,6 +26,8 @@ export function copyFileRange(volume: Volume, from: Place, to: Place, length: nu
   const { inode } = source;
   // Within one file, and from what is only here, bytes have to move anyway. ENOSYS would be for good, this is not.
   if (inode === target.inode || !isUnchanged(inode)) return -errno.EOPNOTSUPP;
+  // Nor can it be where the kernel reads by itself.
+  if (target.inode.backing !== undefined) return -errno.EOPNOTSUPP;
   const bytes = Math.min(length, inode.size - from.offset);
   if (bytes <= 0) return 0;
   if (to.offset + bytes > MAX_OBJECT_BYTES) return -errno.EFBIG;
@@ -38,7 +40,13 @@ export function copyFileRange(volume: Volume, from: Place, to: Place, length: nu
 
 /** Its bytes are those of an object that the store has. */
 function isUnchanged(inode: Inode): boolean {
-  return inode.isRegular && inode.staged === undefined && inode.version !== undefined && inode.info?.archived !== true;
+  return (
+    inode.isRegular &&
+    inode.staged === undefined &&
+    !inode.backing?.isOurs &&
+    inode.version !== undefined &&
+    inode.info?.archived !== true
+  );
 }
 
 function sourceFor(volume: Volume, inode: Inode, staged: CopiedContent['staged']): CopiedContent {

@@ -43,6 +43,7 @@ export async function open(
     await revalidate(volume, inode, writes, ctx.signal);
     if (inode.leaving !== undefined) await untilAborted(inode.leaving, ctx.signal);
   }
+  if (inode.backing !== undefined) await volume.passthrough.prepare(inode, flags);
   // Its name went before the open came or meanwhile, and nothing keeps the bytes: the kernel is to look the name up again.
   if (inode.parent === undefined && (named || inode.handles === 0)) throw new FsError(errno.ESTALE, inode.path);
   if (inode.info?.archived && (flags & O_TRUNC) === 0) throwArchived(volume, inode);
@@ -55,6 +56,11 @@ export async function open(
 
 export function openReply(volume: Volume, inode: Inode, flags: number): OpenReply {
   if (inode.staged === undefined) cachedOf(volume, inode);
+  const passed = volume.passthrough.open(inode, flags);
+  if (passed !== undefined) {
+    inode.kernelPages = undefined;
+    return { fh: volume.handles.openFile(inode, flags), ...passed };
+  }
   const version = inode.version?.etag;
   const keepCache = inode.kernelPages !== undefined && inode.kernelPages === version;
   inode.kernelPages = version;
@@ -225,12 +231,14 @@ export async function create(
 export async function flush(volume: Volume, fh: number): Promise<number> {
   const { inode, writable } = volume.handles.file(fh);
   if (!writable) return 0;
+  if (inode.backing !== undefined) await inode.backing.absorb();
   return keepHere(volume, inode) ? takeFailure(inode) : bringToStore(volume, inode);
 }
 
 export async function fsync(volume: Volume, ctx: RequestContext, fh: number): Promise<number> {
   const { inode } = volume.handles.file(fh);
   const { writeBack } = volume;
+  if (inode.backing !== undefined) await inode.backing.absorb();
   if (writeBack === undefined) return bringToStore(volume, inode);
   // A program that is killed does not wait; what it wrote goes to the store all the same.
   const onDisk = volume.options.fsync === 'disk' && keepHere(volume, inode);
@@ -275,7 +283,11 @@ export async function release(volume: Volume, fh: number): Promise<number> {
   const handle = volume.handles.closeFile(fh);
   if (handle === undefined) return 0;
   const { inode } = handle;
-  if (inode.handles > 0) return 0;
+  if (inode.handles === 0) await volume.passthrough.lastClosed(inode, () => letGo(volume, inode));
+  return 0;
+}
+
+async function letGo(volume: Volume, inode: Inode): Promise<void> {
   if (inode.orphanKey !== undefined) await releaseOrphan(volume, inode);
   else if (inode.dirty && !keepHere(volume, inode)) {
     await commit(volume, inode).catch((error) => {
@@ -286,7 +298,6 @@ export async function release(volume: Volume, fh: number): Promise<number> {
     if (inode.staged === undefined) dropCached(volume, inode);
     volume.inodes.dropIfUnused(inode);
   }
-  return 0;
 }
 
 /** A file that was removed while it was open: its bytes go with its last handle. */

@@ -8,7 +8,7 @@ import { FsError } from '../to-errno.js';
 import { untilAborted } from '../until-aborted.js';
 import { cachedOf, type Volume } from '../volume.js';
 import { makeRoom } from '../write-back/flushing.js';
-import { clearSuidgid } from './files.js';
+import { clearSuidgid, fsync } from './files.js';
 
 export function read(
   volume: Volume,
@@ -21,6 +21,7 @@ export function read(
   const { staged } = inode;
   const end = Math.min(offset + size, inode.currentSize);
   if (offset >= end) return [];
+  if (inode.backing?.hasAll) return inode.backing.read(offset, end).then((bytes) => [bytes]);
   if (staged !== undefined) return explainGone(inode, readStaged(volume, inode, staged, offset, end, ctx.signal));
   const file = cachedOf(volume, inode);
   if (file === undefined) throw new FsError(errno.ESTALE, inode.path);
@@ -57,8 +58,15 @@ export function write(
   data: Uint8Array,
   flags: WriteFlags,
 ): number | Promise<number> {
-  const { inode } = volume.handles.file(fh);
+  const { inode, sync } = volume.handles.file(fh);
   const put = (): number | Promise<number> => {
+    const { backing } = inode;
+    if (backing === undefined) return putStaged();
+    const done = backing.write(offset, data, putStaged);
+    // The kernel, which else sends an FSYNC, does not for direct I/O.
+    return sync ? done.then(async (count) => (await fsync(volume, ctx, fh)) || count) : done;
+  };
+  const putStaged = (): number | Promise<number> => {
     const staged = inode.staged ?? stage(volume, inode);
     const done = staged.write(offset, data);
     inode.dirty = true;

@@ -15,6 +15,8 @@ export function lseek(volume: Volume, fh: number, offset: number, whence: number
   const size = inode.currentSize;
   if (offset >= size) return -errno.ENXIO;
   const wanted = whence === SEEK_DATA ? 'data' : 'hole';
-  if (inode.staged !== undefined) return inode.staged.layout.seek(offset, wanted) ?? -errno.ENXIO;
+  // What is stored in mappings comes late to the layout.
+  if (inode.staged !== undefined && !inode.backing?.mayBeMapped)
+    return inode.staged.layout.seek(offset, wanted) ?? -errno.ENXIO;
   return wanted === 'data' ? offset : size;
 }
