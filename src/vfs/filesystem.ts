@@ -34,6 +34,7 @@ import { OpenForLong } from './kernel-listing.js';
 import { loadRootAttributes } from './marker.js';
 import { nameIn } from './name.js';
 import { resolve } from './resolve.js';
+import { Streams } from './streams.js';
 import { FsError, toErrno } from './to-errno.js';
 import { directoryAttributes } from './versions.js';
 import type { Volume, VolumeOptions } from './volume.js';
@@ -168,12 +169,13 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     openForLong: undefined as never,
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
+    streams: undefined as never,
     writeBack: undefined,
     notifier: undefined,
     behind: new Set(),
   };
   const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);
-  Object.assign(volume, { openForLong: new OpenForLong(volume) });
+  Object.assign(volume, { openForLong: new OpenForLong(volume), streams: new Streams(volume) });
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic(), log) });
   await loadRootAttributes(volume);
   const takenUp = await openWriteBack(volume);
@@ -252,6 +254,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
     async close() {
       volume.openForLong.close();
       await Promise.all(volume.behind);
+      await volume.streams.close();
       await volume.writeBack?.close();
       await volume.cache.close();
       await volume.cache.store.close();
