@@ -32,6 +32,28 @@ export const MAX_FETCH_BYTES = 8 * MiB;
 
 /** Writes up to this go to the staged file without a thread (bytes). */
 export const STAGED_SYNC_WRITE_BYTES = 64 * KiB;
+/**
+ * A file is uploaded while it is written when that takes long: for at least so many ms, at no more than so many bytes a
+ * second, and so many full parts are there. What is written faster is all there before the store could have had much of
+ * it, and a stream costs a copy inside the store at its end (vfs/streams.ts).
+ */
+export const STREAM_AFTER_MS = 5_000;
+export const STREAM_MAX_RATE = 128 * MiB;
+export const STREAM_FIRST_PARTS = 2;
+/** Files streamed at one time, and parts of them under way: two of these leave room for parts of other uploads. */
+export const MAX_STREAMS = 8;
+export const PARALLEL_STREAMED_PARTS = 2;
+/** Parts that leave early, of one file. After every so many the size doubles, to at most so many times --part-size. */
+export const MAX_EARLY_PARTS = 5_000;
+export const EARLY_PARTS_OF_ONE_SIZE = 1_250;
+export const MAX_EARLY_PART_FACTOR = 4;
+/** So many parts of a file that changed after they were sent, and the rest of it waits for its end. */
+export const MAX_STALE_PARTS = 8;
+/** A stream that gets no new part for so long ends (ms), and of one file so many are begun. */
+export const STREAM_IDLE_MS = 60_000;
+export const STREAM_TRIES = 3;
+/** How often it is looked whether a streamed file has its name still (ms). */
+export const STREAM_LOOK_MS = 1_000;
 /** Parts of one upload under way, and keys of one directory rename being copied, at one time. */
 export const PARALLEL_PARTS = 4;
 export const PARALLEL_COPIES = 32;

@@ -14,6 +14,9 @@ export const crashPoints = [
   'upload-done',
   // The staged file became cached content: nothing of the upload is left to do.
   'upload-settled',
+  // A file that is still written: its upload is there, and this machine does not know its id; it has one part more.
+  'stream-begun',
+  'stream-part-sent',
   // chmod, chown, utimes: the object has them, the answer is not out.
   'attributes-stored',
   // The rename of a file: the old key is still there; it is gone.

@@ -45,6 +45,14 @@ t.test('uploads, as S3 allows them', async (t) => {
   t.ok(c.MIN_RANGE_COPY_SOURCE_BYTES >= c.MIN_PART_BYTES);
 });
 
+t.test('files that are uploaded while they are written', async (t) => {
+  const uploads = c.DEFAULT_MEMORY_LIMIT_BYTES * c.MEMORY_SHARE_TRANSFERS * (1 - c.MEMORY_SHARE_DOWNLOADS);
+  t.ok((c.PARALLEL_STREAMED_PARTS + 2) * c.DEFAULT_PART_BYTES <= uploads, 'parts of other uploads fit beside them');
+  t.ok(c.MAX_EARLY_PART_FACTOR * c.DEFAULT_PART_BYTES <= uploads, 'the largest part fits');
+  t.ok(c.MAX_EARLY_PARTS <= c.MAX_PARTS / 2, 'as many are left for the rest of the file');
+  t.ok(c.STREAM_LOOK_MS < c.STREAM_AFTER_MS && c.STREAM_AFTER_MS < c.STREAM_IDLE_MS);
+});
+
 t.test('requests', async (t) => {
   t.ok(c.CONGESTION_THRESHOLD < c.MAX_BACKGROUND);
   t.ok(c.PARALLEL_HEADS < c.DEFAULT_MAX_CONNECTIONS && c.PARALLEL_COPIES < c.DEFAULT_MAX_CONNECTIONS);

@@ -59,18 +59,26 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): P
   await keepCopies(inode);
   const { generation, size } = staged;
   const before = inode.attributes;
-  const attributes = await writeAttributes(volume, inode);
-  const carried = await CarryOver.of(volume, inode, staged);
   const key = homeKeyOf(volume, inode);
+  const stream = await volume.streams.take(staged, key);
+  let attributes = stream?.attributes ?? (await writeAttributes(volume, inode));
+  const carried = await CarryOver.of(volume, inode, staged);
   // A file that never rests is brought over as it is in the end.
   const isSame = (): boolean => volume.writeBack === undefined || staged.generation === generation;
   const stillWanted = (): boolean =>
     inode.orphanKey === undefined && homeKeyOf(volume, inode) === key && (inode.restless >= MAX_ROUNDS || isSame());
-  const sendTo = (to: string, condition: WriteCondition, withBase: boolean): Promise<WriteReply> =>
-    send(volume, inode, staged, attributes, { key: to, condition, withBase, stillWanted });
+  let begun = stream;
+  const sendTo = (to: string, condition: WriteCondition, withBase: boolean): Promise<WriteReply> => {
+    const target = { key: to, condition, withBase, stillWanted };
+    const first = to === key ? begun : undefined;
+    begun = undefined;
+    return first?.finish(volume, target) ?? send(volume, inode, staged, attributes, target);
+  };
   const note = async (at: string, reply: WriteReply): Promise<void> => {
     const info = noteWritten(volume, inode, at, attributes, reply, size);
-    inode.attributesChanged = inode.attributes !== before;
+    const isLate = stream?.attributes === attributes && stream.isLate;
+    inode.lateAttributes = isLate ? before : undefined;
+    inode.attributesChanged = inode.attributes !== before || isLate;
     confirmName(volume, inode);
     if (staged.generation === generation) return settleStaged(volume, inode, staged, info, carried);
     // Written meanwhile: what was not is from now on taken from the version just uploaded.
@@ -97,9 +105,11 @@ async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): P
   } catch (error) {
     if (!(inode.isDoubtful || isConflict(error)) || inode.mustBeNew) throw error;
     inode.isDoubtful = false;
+    if (stream !== undefined) attributes = await writeAttributes(volume, inode);
     await keepConflictCopy(volume, inode, { send: (to) => sendTo(to, { ifAbsent: true }, false), note });
   } finally {
     carried?.close();
+    if (stream !== undefined) volume.streams.giveBack(stream);
   }
 }
 
@@ -243,11 +253,15 @@ async function commitAttributes(volume: Volume, inode: Inode): Promise<void> {
       reply = await copyOntoItself(volume, inode, key, attributes);
       crashPoint('attributes-stored');
     } catch (error) {
+      const isLate = inode.lateAttributes === inode.attributes;
+      if (isLate && (isS3Error(error, 'NotFound') || isS3Error(error, 'AccessDenied')))
+        return leaveAsSent(volume, inode, error);
       if (!isConflict(error) || attempt > 1) throw error;
       const now = await headIfPresent(volume, key);
       if (now === undefined || volume.writeBack === undefined || !isSent(now, sent)) {
-        lookAgain(volume, inode, now);
-        continue;
+        if (lookAgain(volume, inode, now)) continue;
+        if (isLate) return;
+        throw new FsError(errno.ESTALE, inode.path);
       }
       reply = now;
     }
@@ -262,19 +276,33 @@ async function commitAttributes(volume: Volume, inode: Inode): Promise<void> {
   }
 }
 
-/** Somebody wrote the object whose attributes were to be changed: other bytes are theirs, other metadata are gone over. */
-function lookAgain(volume: Volume, inode: Inode, now: KnownObject | undefined): void {
+/**
+ * The times of a streamed file were to follow it, which no program asked for, and cannot: its object has gone, or what may
+ * write it may not read it. What was closed has been in the store.
+ */
+function leaveAsSent(volume: Volume, inode: Inode, error: S3Error): void {
+  if (error.kind === 'AccessDenied') volume.streams.forbid(error);
+  inode.dirty = inode.storedKey !== undefined || inode.staged !== undefined;
+  inode.attributesChanged = false;
+  volume.writeBack?.settle(inode);
+}
+
+/**
+ * Somebody wrote the object whose attributes were to be changed: other metadata are gone over (true), other bytes are
+ * theirs (false).
+ */
+function lookAgain(volume: Volume, inode: Inode, now: KnownObject | undefined): boolean {
   const { version, parent } = inode;
   if (version !== undefined && now?.etag === version.etag) {
     // Only the metadata changed: the last one wins, over what the other left.
     inode.info = now;
     inode.version = { ...version, lastModified: now.lastModified };
-    return;
+    return true;
   }
   inode.dirty = inode.staged !== undefined;
   inode.attributesChanged = false;
   volume.writeBack?.settle(inode);
   if (now !== undefined && parent !== undefined)
     adoptFile(volume, parent, inode.name, now, now, volume.clock.monotonic());
-  throw new FsError(errno.ESTALE, inode.path);
+  return false;
 }

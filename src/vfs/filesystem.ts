@@ -35,6 +35,7 @@ import { loadRootAttributes } from './marker.js';
 import { nameIn } from './name.js';
 import { Passthrough } from './passthrough.js';
 import { resolve } from './resolve.js';
+import { Streams } from './streams.js';
 import { FsError, toErrno } from './to-errno.js';
 import { directoryAttributes } from './versions.js';
 import type { Volume, VolumeOptions } from './volume.js';
@@ -172,13 +173,14 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     passthrough: undefined as never,
     conflicts: [],
     staging: new StagingSpace(options.stagingBytes),
+    streams: undefined as never,
     writeBack: undefined,
     notifier: undefined,
     behind: new Set(),
   };
   const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);
   const passthrough = new Passthrough(volume, options.cacheDirectory);
-  Object.assign(volume, { openForLong: new OpenForLong(volume), passthrough });
+  Object.assign(volume, { openForLong: new OpenForLong(volume), passthrough, streams: new Streams(volume) });
   Object.assign(volume, { inodes: new InodeTable(directoryAttributes(volume, undefined), clock.monotonic(), log) });
   await loadRootAttributes(volume);
   const takenUp = await openWriteBack(volume);
@@ -262,6 +264,7 @@ function makeFilesystem(volume: Volume, index: CacheIndex, takenUp: TakenUp | un
       volume.openForLong.close();
       await volume.passthrough.close();
       await Promise.all(volume.behind);
+      await volume.streams.close();
       await volume.writeBack?.close();
       await volume.cache.close();
       await volume.cache.store.close();

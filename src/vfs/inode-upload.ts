@@ -9,6 +9,7 @@ import { crashPoint } from '../crash-point.js';
 import { errno } from '../errno.js';
 import type { ObjectHeaders, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
 import type { CopySource } from '../writeback/copy-source.js';
+import type { EarlyUpload } from '../writeback/early-upload.js';
 import type { StagedFile } from '../writeback/staged-file.js';
 import { upload } from '../writeback/upload.js';
 import { planUpload, type UploadPlan } from '../writeback/upload-plan.js';
@@ -74,6 +75,8 @@ export interface Target {
   readonly withBase: boolean;
   /** False: what is sent is not to be completed, because the file is another by now. */
   readonly stillWanted: () => boolean;
+  /** An upload that was begun while the file was written, and the plan that goes with it. */
+  readonly begun?: { readonly upload: EarlyUpload; readonly plan: UploadPlan<CopySource> };
 }
 
 /** Sends the staged bytes to a key. */
@@ -88,17 +91,19 @@ export async function send(
     target.withBase && inode.version !== undefined
       ? { key: keyOf(volume, inode), etag: inode.version.etag }
       : undefined;
+  const { begun } = target;
   return withSources(volume, staged, () =>
     upload(
       {
         key: target.key,
-        plan: planOf(volume, inode, staged, source !== undefined),
+        plan: begun?.plan ?? planOf(volume, inode, staged, source !== undefined),
+        begun: begun?.upload,
         condition: target.condition,
         attributes,
         source,
         read: (start, end) => readBytes(volume, inode, staged, start, end),
         stillWanted: target.stillWanted,
-        account: volume.writeBack?.uploads.of(target.key),
+        account: begun === undefined ? volume.writeBack?.uploads.of(target.key) : begun.upload.account,
       },
       { client: volume.client, budget: volume.cache.transfers, parallel: PARALLEL_PARTS },
     ),

@@ -111,6 +111,8 @@ export class Inode {
   dirty = false;
   /** Attributes are not those of `version`. */
   attributesChanged = false;
+  /** Attributes that a streamed file had at its end, while nothing else of them is missing in the store than that. */
+  lateAttributes: InodeAttributes | undefined;
   /** Where the object of `version` lies, when that is not where the name says (a rename not done in the store yet). */
   storedKey: string | undefined;
   /** Names it had since the store knew it: a listing may still show them. */

@@ -20,6 +20,7 @@ import type { InodeTable } from './inode-table.js';
 import type { OpenForLong } from './kernel-listing.js';
 import { keyFits, nameFits, type Part, partOf } from './name.js';
 import type { Passthrough } from './passthrough.js';
+import type { Streams } from './streams.js';
 import { FsError } from './to-errno.js';
 import type { WriteBack } from './write-back/write-back.js';
 
@@ -73,6 +74,7 @@ export interface Volume {
   readonly walks: Walks | undefined;
   readonly conflicts: Conflict[];
   readonly staging: StagingSpace;
+  readonly streams: Streams;
   /** undefined: every change is in the store before it answers. */
   readonly writeBack: WriteBack | undefined;
   readonly passthrough: Passthrough;

@@ -33,6 +33,12 @@ export class StagedFile {
   /** Called when bytes are about to be cut off: what is noted of it elsewhere must not claim them any more. */
   onShrink: (() => void) | undefined;
 
+  /**
+   * Called when bytes [start, end) change: before and after, so that what is read in between is known to be neither. Bytes
+   * behind the end that become zeros are no change.
+   */
+  onChange: ((start: number, end: number) => void) | undefined;
+
   /** Its bytes while it is small and has no file; zeros behind the size. */
   #memory: Buffer | undefined;
 
@@ -148,6 +154,7 @@ export class StagedFile {
     this.#take(this.written.missing(offset, offset + data.length));
     // Counted before and after: an upload that ends in between must not take the file for unchanged.
     this.generation++;
+    this.onChange?.(offset, offset + data.length);
     this.#fit(offset + data.length);
     if (this.#memory !== undefined) {
       this.#memory.set(data, offset);
@@ -218,6 +225,7 @@ export class StagedFile {
   #note(offset: number, length: number): number {
     this.layout.write(offset, offset + length);
     this.generation++;
+    this.onChange?.(offset, offset + length);
     return length;
   }
 
@@ -233,6 +241,7 @@ export class StagedFile {
     this.layout.truncate(size);
     this.#truncations++;
     this.generation++;
+    this.onChange?.(size, Number.POSITIVE_INFINITY);
     this.dropUnusedSources();
     this.#settle();
   }
@@ -250,6 +259,7 @@ export class StagedFile {
     }
     this.layout.clear(start, end, inFile || this.#memory !== undefined);
     this.generation++;
+    this.onChange?.(start, end);
     this.dropUnusedSources();
     this.#settle();
   }
@@ -262,6 +272,7 @@ export class StagedFile {
     this.#sources.add(source);
     this.layout.copy(start, end, source, sourceStart);
     this.generation++;
+    this.onChange?.(start, end);
     this.dropUnusedSources();
     this.#settle();
   }

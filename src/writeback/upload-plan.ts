@@ -83,6 +83,25 @@ export function planUpload<S extends PlanSource>(input: PlanInput<S>): UploadPla
   return { kind: 'multipart', size, parts };
 }
 
+/**
+ * The plan of a file whose first parts are cut like `begun`, in a multipart upload that was begun before it was whole.
+ * undefined: that upload is of no use for the file as it is now.
+ */
+export function planBegun<S extends PlanSource>(
+  layout: Layout<S>,
+  begun: readonly Extent[],
+  wanted: number,
+): UploadPlan<S> | undefined {
+  const { size } = layout;
+  const kept = begun.filter(({ end }) => end <= size);
+  const at = kept.at(-1)?.end ?? 0;
+  const partBytes = partBytesFor(size - at, wanted);
+  if (kept.length === 0 || partBytes === undefined || size > MAX_OBJECT_BYTES || !layout.isWhole) return undefined;
+  const rest = at < size ? [...shares(at, size, partBytes)] : [];
+  if (kept.length + rest.length > MAX_PARTS) return undefined;
+  return { kind: 'multipart', size, parts: [...kept, ...rest].map(({ start, end }) => ({ kind: 'send', start, end })) };
+}
+
 /** The object that the file is a copy of, all of it and nothing else. */
 function wholeSource<S extends PlanSource>({ size, copied }: Layout<S>): S | undefined {
   const [range] = copied.ranges;

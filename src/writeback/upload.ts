@@ -7,6 +7,7 @@ import { crashPoint } from '../crash-point.js';
 import type { ObjectClient, UploadedPart, WriteAttributes, WriteCondition, WriteReply } from '../s3/object-client.js';
 import { isS3Error } from '../s3/s3-error.js';
 import type { CopySource } from './copy-source.js';
+import type { Extent } from './extent-map.js';
 import type { PlannedPart, UploadPlan } from './upload-plan.js';
 
 /** Bytes that the bodies of uploads may hold together. */
@@ -26,6 +27,8 @@ export interface UploadInput {
   readonly read: (start: number, end: number) => Promise<Uint8Array>;
   /** False: the file changed or lost its name meanwhile, and must not be completed. */
   readonly stillWanted: () => boolean;
+  /** A multipart upload that was begun before, of which the plan's first parts are. */
+  readonly begun?: BegunUpload;
   /** Keeps account of a multipart upload, so that none stays behind whatever happens to this process. */
   readonly account?: UploadAccount;
 }
@@ -37,6 +40,13 @@ export interface UploadAccount {
   begun(uploadId: string): void;
   /** It is completed or aborted. */
   ended(): void;
+}
+
+/** A multipart upload of a file that was not whole when it began (early-upload.ts). */
+export interface BegunUpload {
+  readonly uploadId: string;
+  /** What the store has of a part of the plan (from 0); undefined: it has to be sent, and nothing of its number is under way. */
+  partOf(index: number, part: Extent): Promise<UploadedPart | undefined>;
 }
 
 export interface UploadOptions {
@@ -84,11 +94,7 @@ async function uploadParts(
   options: UploadOptions,
 ): Promise<WriteReply> {
   const { client } = options;
-  const copies = planned.some((part) => part.kind === 'copy');
-  input.account?.begin();
-  const uploadId = await client.createUpload(input.key, { ...input.attributes, copies });
-  crashPoint('upload-created');
-  input.account?.begun(uploadId);
+  const uploadId = input.begun?.uploadId ?? (await beginUpload(input, planned, client));
   try {
     const parts = await sendParts(input, uploadId, planned, options);
     crashPoint('parts-sent');
@@ -97,6 +103,8 @@ async function uploadParts(
     input.account?.ended();
     return reply;
   } catch (error) {
+    // Whoever began it before the file was whole may go on with it.
+    if (input.begun !== undefined && error instanceof UploadSuperseded) throw error;
     // The abort of an upload that the store does not know (any more) succeeds; another failure must not hide the first.
     await client.abortUpload(input.key, uploadId).then(
       () => input.account?.ended(),
@@ -104,6 +112,19 @@ async function uploadParts(
     );
     throw error;
   }
+}
+
+async function beginUpload(
+  input: UploadInput,
+  planned: readonly PlannedPart<CopySource>[],
+  client: ObjectClient,
+): Promise<string> {
+  const copies = planned.some((part) => part.kind === 'copy');
+  input.account?.begin();
+  const uploadId = await client.createUpload(input.key, { ...input.attributes, copies });
+  crashPoint('upload-created');
+  input.account?.begun(uploadId);
+  return uploadId;
 }
 
 async function sendParts(
@@ -115,23 +136,31 @@ async function sendParts(
   const done: UploadedPart[] = new Array(planned.length);
   let next = 0;
   let failure: unknown;
+  let hasFailed = false;
   // The first failure ends the other parts: their bytes would be thrown away.
   const abort = new AbortController();
+  const fail = (error: unknown): void => {
+    failure = error;
+    hasFailed = true;
+    // Who goes on with the upload sends parts under the same numbers: none that was given up must come in after them.
+    if (input.begun === undefined || !(error instanceof UploadSuperseded)) abort.abort();
+  };
   const worker = async (): Promise<void> => {
-    while (next < planned.length && !abort.signal.aborted) {
+    while (next < planned.length && !hasFailed) {
       const index = next++;
       try {
         if (!input.stillWanted()) throw new UploadSuperseded(input.key);
-        done[index] = await sendPart(input, uploadId, index + 1, planned[index], options, abort.signal);
+        const part = planned[index];
+        done[index] =
+          (await input.begun?.partOf(index, part)) ??
+          (await sendPart(input, uploadId, index + 1, part, options, abort.signal));
       } catch (error) {
-        if (abort.signal.aborted) return;
-        failure = error;
-        abort.abort();
+        if (!hasFailed) fail(error);
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(options.parallel, planned.length) }, worker));
-  if (abort.signal.aborted) throw failure;
+  if (hasFailed) throw failure;
   return done;
 }
 

@@ -127,7 +127,10 @@ export async function killOnce(ground: Ground, plan: Plan): Promise<Outcome> {
   const { proxy, options } = ground;
   const { kill } = plan;
   proxy.slow = true;
-  const first = await ground.mount(kill.kind === 'point' ? { PAILFS_CRASH_AT: `${kill.point}:${kill.hit}` } : {});
+  const first = await ground.mount({
+    ...(kill.kind === 'point' ? { PAILFS_CRASH_AT: `${kill.point}:${kill.hit}` } : {}),
+    ...(plan.streams ? { PAILFS_TEST_STREAM_AFTER_MS: '0' } : {}),
+  });
   if (first.isGone) throw new Error(`the mount ${how(await first.ended)}: ${first.log}`);
   const before = proxy.cutOff;
   const running = plan.workloads.map((name, i) => ground.startWorkload(name, plan.number, plan.seed + i));

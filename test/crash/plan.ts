@@ -14,6 +14,8 @@ export interface Plan {
     | { readonly kind: 'time'; readonly afterMs: number; readonly busy: boolean }
     | { readonly kind: 'point'; readonly point: CrashPoint; readonly hit: number }
     | { readonly kind: 'drain'; readonly afterMs: number; readonly drainMs: number };
+  /** Files are uploaded while they are written, however fast that is. */
+  readonly streams: boolean;
   /** The daemon that comes after is killed too, so long after its start. */
   readonly againMs?: number;
 }
@@ -24,6 +26,8 @@ const reached: Readonly<Partial<Record<CrashPoint, { by: readonly string[]; hits
   'upload-done': { by: ['files', 'copies', 'git', 'storm'], hits: 60 },
   'upload-settled': { by: ['files', 'copies', 'sqlite', 'trees'], hits: 60 },
   'upload-created': { by: ['copies', 'files', 'storm'], hits: 3 },
+  'stream-begun': { by: ['copies'], hits: 2 },
+  'stream-part-sent': { by: ['copies'], hits: 4 },
   'parts-sent': { by: ['copies', 'storm', 'files', 'trees'], hits: 3 },
   'attributes-stored': { by: ['files', 'trees', 'git', 'storm'], hits: 4 },
   'copy-done': { by: ['storm', 'files', 'git'], hits: 12 },
@@ -46,7 +50,7 @@ export function crashPointsOf(writeBack: WriteBack): readonly CrashPoint[] {
 export function planOf(seed: number, number: number, all: readonly string[], writeBack: WriteBack): Plan {
   const random = new Random(seed * 65_537 + number * 257);
   for (let i = 0; i < 4; i++) random.next();
-  const base = { number, seed: random.seed() };
+  const base = { number, seed: random.seed(), streams: number % 4 < 2 };
   const againMs = random.chance(writeBack === 'on' ? 0.25 : 0.1) ? random.between(200, 1_000) : undefined;
   if (number % 2 === 1) {
     const crashPoints = crashPointsOf(writeBack);
@@ -55,7 +59,8 @@ export function planOf(seed: number, number: number, all: readonly string[], wri
     const able = by.filter((name) => all.includes(name));
     if (able.length > 0) {
       const hit = 1 + Math.floor(random.next() ** 2 * hits);
-      return { ...base, againMs, workloads: able, kill: { kind: 'point', point, hit } };
+      const streams = base.streams || point.startsWith('stream-');
+      return { ...base, streams, againMs, workloads: able, kill: { kind: 'point', point, hit } };
     }
   }
   const left = [...all];
@@ -70,12 +75,12 @@ export function planOf(seed: number, number: number, all: readonly string[], wri
   return { ...base, againMs, workloads, kill: { kind: 'time', afterMs, busy: random.chance(0.85) } };
 }
 
-export function tellPlan({ workloads, kill, againMs }: Plan): string {
+export function tellPlan({ workloads, kill, againMs, streams }: Plan): string {
   const how =
     kill.kind === 'point'
       ? `at ${kill.point}:${kill.hit}`
       : kill.kind === 'time'
         ? `after ${kill.afterMs} ms`
         : `${kill.drainMs} ms into the drain after ${kill.afterMs} ms`;
-  return `${how}${againMs === undefined ? '' : `, again ${againMs} ms into the next start`}, with ${workloads.join(' ')}`;
+  return `${how}${streams ? ', streaming' : ''}${againMs === undefined ? '' : `, again ${againMs} ms into the next start`}, with ${workloads.join(' ')}`;
 }

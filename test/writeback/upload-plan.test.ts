@@ -3,15 +3,16 @@ import t from 'tap';
 import {
   DEFAULT_PART_BYTES,
   GiB,
+  MAX_EARLY_PARTS,
   MAX_OBJECT_BYTES,
   MAX_PART_BYTES,
   MAX_PARTS,
   MIN_PART_BYTES,
   MiB,
 } from '../../src/constants.js';
-import { ExtentMap } from '../../src/writeback/extent-map.js';
+import { type Extent, ExtentMap } from '../../src/writeback/extent-map.js';
 import { Layout } from '../../src/writeback/layout.js';
-import { type PlanSource, partBytesFor, planUpload } from '../../src/writeback/upload-plan.js';
+import { type PlanSource, partBytesFor, planBegun, planUpload } from '../../src/writeback/upload-plan.js';
 
 interface Source extends PlanSource {
   readonly name: string;
@@ -173,4 +174,41 @@ t.test('the largest object is covered to its last byte', async (t) => {
   t.equal(at, size);
   t.ok(plan.parts.length <= MAX_PARTS);
   t.ok(plan.parts.every((part) => part.end - part.start <= MAX_PART_BYTES));
+});
+
+t.test('a plan that goes on where an upload was begun', async (t) => {
+  const begunParts = (count: number, bytes: number): Extent[] =>
+    Array.from({ length: count }, (_, i) => ({ start: i * bytes, end: (i + 1) * bytes }));
+  const wholeOf = (size: number) => layoutOf(size, ExtentMap.from([{ start: 0, end: size }]));
+  const input = fc.record({
+    size: fc.oneof(
+      fc.integer({ min: 1, max: 200 * MiB }),
+      fc.integer({ min: 1, max: MAX_OBJECT_BYTES / MiB }).map((n) => n * MiB),
+    ),
+    count: fc.integer({ min: 0, max: MAX_EARLY_PARTS }),
+    bytes: fc.integer({ min: MIN_PART_BYTES, max: 32 * MiB }),
+  });
+  fc.assert(
+    fc.property(input, ({ size, count, bytes }) => {
+      const begun = begunParts(count, bytes);
+      const plan = planBegun(wholeOf(size), begun, DEFAULT_PART_BYTES);
+      const isTooLarge = size > (MAX_PARTS - MAX_EARLY_PARTS) * MAX_PART_BYTES;
+      if (plan === undefined) return count === 0 || size < bytes || isTooLarge;
+      if (plan.kind !== 'multipart' || plan.parts.length > MAX_PARTS) return false;
+      let at = 0;
+      for (const [index, part] of plan.parts.entries()) {
+        const length = part.end - part.start;
+        const isLast = index === plan.parts.length - 1;
+        if (part.kind !== 'send' || part.start !== at || length <= 0 || length > MAX_PART_BYTES) return false;
+        if (!isLast && length < MIN_PART_BYTES) return false;
+        if (begun[index] !== undefined && begun[index].end <= size && begun[index].end !== part.end) return false;
+        at = part.end;
+      }
+      return at === size;
+    }),
+    { numRuns: 300 },
+  );
+  const copied = wholeOf(20 * MiB);
+  copied.copy(0, 5 * MiB, { name: 'a', size: 5 * MiB, isLost: false }, 0);
+  t.equal(planBegun(copied, begunParts(2, 8 * MiB), DEFAULT_PART_BYTES), undefined, 'what was copied into it since');
 });

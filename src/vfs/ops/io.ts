@@ -71,6 +71,7 @@ export function write(
     const done = staged.write(offset, data);
     inode.dirty = true;
     touch(volume, inode);
+    volume.streams.wrote(inode, staged);
     clearSuidgid(inode, flags.killSuidgid);
     return done;
   };

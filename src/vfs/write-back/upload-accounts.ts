@@ -20,12 +20,21 @@ export class UploadAccounts {
   of(key: string): UploadAccount {
     const id = this.#ids.get(key) ?? this.#newId();
     this.#ids.set(key, id);
+    return this.#account(key, id, () => this.#ids.delete(key));
+  }
+
+  /** Of an upload that others of the same key may come beside. */
+  apart(key: string): UploadAccount {
+    return this.#account(key, this.#newId(), () => undefined);
+  }
+
+  #account(key: string, id: number, forget: () => unknown): UploadAccount {
     const note = (uploadId?: string): void => {
       const record: UploadRecord = { kind: 'upload', key, uploadId, at: this.#clock.now() };
       this.#journal.append([[id, record]]);
     };
     const ended = (): void => {
-      this.#ids.delete(key);
+      forget();
       this.#journal.append([[id, undefined]]);
     };
     return { begin: note, begun: note, ended };

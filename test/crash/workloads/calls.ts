@@ -70,6 +70,28 @@ export function put(load: Workload, path: string, size: number): Operation {
   );
 }
 
+const SLOW_PIECE_BYTES = 2 ** 20;
+const SLOW_PAUSE_MS = 12;
+
+/** By a program that takes its time: the file is uploaded while it is written, where the daemon streams. */
+export function putSlowly(load: Workload, path: string, size: number): Operation {
+  const seed = load.random.seed();
+  return load.step({ op: 'put', path, seed, size }, () => {
+    const bytes = contentOf(seed, size);
+    const fd = openSync(load.at(path), 'w');
+    try {
+      for (let done = 0; done < size; ) {
+        done += writeSync(fd, bytes, done, Math.min(SLOW_PIECE_BYTES, size - done));
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SLOW_PAUSE_MS);
+      }
+    } catch (error) {
+      closeQuietly(fd);
+      throw error;
+    }
+    closeSync(fd);
+  });
+}
+
 /** cp from outside. */
 export function putByCp(load: Workload, path: string, size: number): Operation {
   const seed = load.random.seed();

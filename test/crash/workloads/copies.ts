@@ -39,5 +39,6 @@ export function copies(load: Workload): Operation | undefined {
     return calls.copy(load, path, to);
   }
   if (size > 0 && size < 24 * MIB && random.chance(0.5)) return changeLarge(load, path, size);
-  calls.putByCp(load, path, random.between(6 * MIB, 18 * MIB));
+  const put = random.chance(0.5) ? calls.putByCp : calls.putSlowly;
+  put(load, path, random.between(6 * MIB, 18 * MIB));
 }
