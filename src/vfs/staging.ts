@@ -1,4 +1,5 @@
 /** Where a file begins to differ from its version in the store: its staged file is made, and the inode counts as dirty. */
+import { isComplete } from '../cache/attribute-store.js';
 import { StagedFile } from '../writeback/staged-file.js';
 import type { Inode } from './inode.js';
 import { cachedOf, stagedPath, type Volume } from './volume.js';
@@ -23,6 +24,19 @@ export function stage(volume: Volume, inode: Inode, size?: number): StagedFile {
   inode.dirty = true;
   touch(volume, inode);
   return staged;
+}
+
+/**
+ * Its name, or an extended attribute, changed: ctime is now. Not the same object as before: who is sending the attributes
+ * sees that they are others by now.
+ */
+export function touchStatus(volume: Volume, inode: Inode): void {
+  inode.attributes = { ...inode.attributes, ctime: volume.stamp() };
+}
+
+/** Whether a rename has a ctime to write: only where the object carries one, and the rest of it is known. */
+export function carriesChangeTime(inode: Inode): boolean {
+  return inode.directory === undefined && isComplete(inode.info) && inode.info.metadata.ctime !== undefined;
 }
 
 /** Bytes changed: mtime and ctime are now. */
