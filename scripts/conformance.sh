@@ -21,10 +21,10 @@ case "$name" in pjdfstest | fsx | install) shift ;; *) usage ;; esac
 
 tools="$installed/conformance"
 
-# Where rustup puts it is not in everybody's PATH.
+# Rust 1.85 at least, which Debian 12 has under a name of its own. Where rustup puts it is not in everybody's PATH.
 find_cargo() {
   PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
-  command -v cargo >/dev/null || apt_install cargo rustc
+  command -v cargo >/dev/null || apt_install cargo-web rustc-web || apt_install cargo rustc
   command -v cargo >/dev/null || die "$name is built with cargo, which is not there after its installation"
 }
 
@@ -34,8 +34,8 @@ cargo_install() {
   if ! [ -x "$path" ]; then
     find_cargo
     say "building $1 $2 (minutes)"
-    # Its lock file pins what it is built from. Without optimisation: what it measures is not itself.
-    nice cargo install --quiet --locked --debug --root "$tools/$1-$2" "$1@$2" >&2
+    # Its lock file pins what it is built from.
+    nice cargo install --quiet --locked --root "$tools/$1-$2" "$1@$2" >&2
   fi
   [ -x "$path" ] || die "$path is not there after its installation"
   echo "$path"

@@ -1,6 +1,6 @@
 /**
  * fsx on a mount: it writes, maps, truncates, punches holes and so on at random in one file, and knows at each read what has
- * to be there. The same is done to a file on this machine's disk, and in the end the two are compared, as the mount shows
+ * to be there. The same is done to a file in this machine's memory, and in the end the two are compared, as the mount shows
  * the file then and as a mount without a cache gets it from the store.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -82,11 +82,11 @@ class FsxRun {
     const name = `${plan.kind.name}-${plan.seed}`;
     this.#config = join(ground.local, `${name}.toml`);
     writeFileSync(this.#config, configOf(plan.kind));
-    this.#directories = { mount: join(ground.mountpoint, name), local: join(ground.local, name) };
+    this.#directories = { mount: join(ground.mountpoint, name), local: join(ground.memory, name) };
     mkdirSync(this.#directories.local);
   }
 
-  /** On the mount or on the local disk; undefined, or what is wrong. */
+  /** On the mount or in memory; undefined, or what is wrong. */
   async #go(where: 'mount' | 'local'): Promise<string | undefined> {
     const { operations, seed } = this.plan;
     // Where it leaves what it expected.

@@ -10,14 +10,18 @@ import { binary } from '../cli/fixture.js';
 import { abortMount, type RunResult, run } from '../mount/harness.js';
 import { openPlace, type S3Place } from '../mount/s3-place.js';
 
+/** A filesystem in memory. */
+const MEMORY = '/dev/shm';
 const MOUNT_MS = 60_000;
 /** Everything that waits is uploaded before. */
 const UMOUNT_MS = 300_000;
 
 export class Ground {
   readonly mountpoint: string;
-  /** Not mounted: for what the suites need beside the mount, and for the same done on this machine's own disk. */
+  /** Not mounted: for what the suites need beside the mount. */
   readonly local: string;
+  /** On another filesystem, where what is done on the mount can be done again without waiting for a disk. */
+  readonly memory = mkdtempSync(join(MEMORY, 'pailfs-posix-'));
   readonly #env: NodeJS.ProcessEnv;
 
   private constructor(
@@ -83,6 +87,7 @@ export class Ground {
     for (const pid of this.#daemons()) process.kill(pid, 'SIGKILL');
     while (mountedAt(this.mountpoint) !== undefined) await abortMount(this.mountpoint);
     await this.s3.close();
+    rmSync(this.memory, { recursive: true, force: true });
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
 

@@ -5,17 +5,26 @@
 import { statfsSync } from 'node:fs';
 import { MAX_OBJECT_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
+import type { RequestContext } from '../../fuse/operations.js';
 import type { StagedFile } from '../../writeback/staged-file.js';
 import { stage, touch } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import type { Volume } from '../volume.js';
+import { clearUntold } from './files.js';
 
 /** FALLOC_FL_* of linux/falloc.h; the kernel passes no others to FUSE. */
 const KEEP_SIZE = 1;
 const PUNCH_HOLE = 2;
 const ZERO_RANGE = 16;
 
-export function fallocate(volume: Volume, fh: number, offset: number, length: number, mode: number): number {
+export function fallocate(
+  volume: Volume,
+  ctx: RequestContext,
+  fh: number,
+  offset: number,
+  length: number,
+  mode: number,
+): number {
   const { inode, writable } = volume.handles.file(fh);
   if (!writable) return -errno.EBADF;
   if (volume.options.readOnly) return -errno.EROFS;
@@ -36,6 +45,7 @@ export function fallocate(volume: Volume, fh: number, offset: number, length: nu
   if (!keepsSize && end > staged.size) staged.truncate(end);
   inode.dirty = true;
   touch(volume, inode);
+  clearUntold(volume, inode, ctx);
   return 0;
 }
 

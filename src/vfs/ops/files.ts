@@ -333,3 +333,13 @@ export function clearSuidgid(inode: Inode, kill: boolean): void {
   const { mode } = inode.attributes;
   inode.attributes.mode = (mode & 0o010) !== 0 ? mode & ~0o6000 : mode & ~0o4000;
 }
+
+/**
+ * Of fallocate and copy_file_range the kernel does not tell that setuid and setgid have to go, nor does it look whether they
+ * went: they go with what anybody but root changes.
+ */
+export function clearUntold(volume: Volume, inode: Inode, { uid }: RequestContext): void {
+  const { mode } = inode.attributes;
+  clearSuidgid(inode, uid !== 0);
+  if (inode.attributes.mode !== mode) volume.notifier?.invalInode(inode.nodeid, -1, 0);
+}
