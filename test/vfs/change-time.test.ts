@@ -1,4 +1,4 @@
-/** ctime: what changes it besides bytes and modes, and that the store has it afterwards. */
+/** ctime: what changes it besides bytes and modes, and that the store has it afterwards. atime: relatime, without a request. */
 import t from 'tap';
 import type { FileAttributes } from '../../src/fuse/operations.js';
 import { ctx, ok, type TestVolume, withVolume } from './volume-fixture.js';
@@ -137,6 +137,46 @@ t.test('a chmod while the renamed object is being copied is not lost', (t) =>
       t.equal(metadataOf(volume, 'b')?.mode, String(0o100600));
       await volume.remount(true, { writeBack: true });
       t.equal((await attributesOf(volume, 'b')).mode, 0o100600);
+    },
+    { writeBack: true },
+  ),
+);
+
+t.test('a read sets atime as relatime has it, and no object is written for it', (t) =>
+  withVolume(
+    async (volume) => {
+      const nsOfAccess = async (path: string): Promise<bigint> => {
+        const { atime } = await attributesOf(volume, path);
+        return BigInt(atime.sec) * 1_000_000_000n + BigInt(atime.nsec);
+      };
+      const nowNs = (): bigint => BigInt(volume.clock.time) * 1_000_000n;
+      await volume.mkdir('d');
+      await volume.write('d/f', 'text');
+      await volume.with('', (nodeid) => ok(volume.fs.symlink(ctx, nodeid, 'link', Buffer.from('d/f'))));
+      await volume.fs.flushAll();
+      volume.clock.advance(20);
+      volume.requests();
+      const begun = nowNs();
+      await volume.read('d/f');
+      await volume.list('d');
+      await volume.with('link', (nodeid) => ok(volume.fs.readlink(ctx, nodeid)));
+      const paths = ['d/f', 'd', 'link'];
+      for (const path of paths) t.ok((await nsOfAccess(path)) >= begun, path);
+      const first = await nsOfAccess('d/f');
+      volume.clock.advance(3_600_000);
+      await volume.read('d/f');
+      t.equal(await nsOfAccess('d/f'), first, 'read since its last change, and within a day');
+      volume.clock.advance(24 * 3_600_000);
+      await volume.read('d/f');
+      t.ok((await nsOfAccess('d/f')) > first, 'a day later');
+      await volume.fs.flushAll();
+      const { PutObject, CopyObject } = volume.requests();
+      t.same({ PutObject, CopyObject }, { PutObject: undefined, CopyObject: undefined });
+      await volume.with('d/f', (nodeid) => ok(volume.fs.setattr(ctx, nodeid, { mode: 0o600, killSuidgid: false })));
+      const kept = await nsOfAccess('d/f');
+      await volume.fs.flushAll();
+      await volume.remount(true, { writeBack: true });
+      t.equal(await nsOfAccess('d/f'), kept, 'it went along with the chmod');
     },
     { writeBack: true },
   ),
