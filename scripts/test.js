@@ -21,7 +21,20 @@ const onFuseNative = isAgain ? ['files', 'names'] : ['files', 'names', 'programs
 /** The same with write-back on. */
 const onWriteBack = isAgain
   ? ['vfs/model', 'files', 'names', 'keys']
-  : ['vfs/model', 'files', 'names', 'programs', 'nodes', 'unnamed', 'sparse', 'copy', 'keys', 'reading', 'stress'];
+  : [
+      'vfs/model',
+      'files',
+      'names',
+      'programs',
+      'nodes',
+      'unnamed',
+      'sparse',
+      'copy',
+      'keys',
+      'posix',
+      'reading',
+      'stress',
+    ];
 /** The stress of a minute is done without write-back; with it so many seconds show the same. */
 const WRITE_BACK = { PAILFS_TEST_WRITE_BACK: 'on', PAILFS_STRESS_SECONDS: '15' };
 /** What takes long and looks at the system, at programs and scripts rather than at what Node does. */
@@ -32,6 +45,7 @@ const ELSEWHERE = [
   'mount/exclusive',
   'mount/large',
   'mount/listed-metadata',
+  'mount/posix',
   'mount/stress',
   'scripts/',
   's3/credentials',
