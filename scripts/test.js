@@ -31,8 +31,9 @@ const onWriteBack = isAgain
       'sparse',
       'copy',
       'keys',
-      'reading',
       'passthrough',
+      'posix',
+      'reading',
       'stress',
     ];
 /** The stress of a minute is done without write-back; with it so many seconds show the same. */
@@ -45,6 +46,7 @@ const ELSEWHERE = [
   'mount/exclusive',
   'mount/large',
   'mount/listed-metadata',
+  'mount/posix',
   'mount/stress',
   'scripts/',
   's3/credentials',

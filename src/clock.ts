@@ -47,3 +47,7 @@ export function timespecToMs(time: Timespec): number {
 export function sameTime(a: Timespec, b: Timespec): boolean {
   return a.sec === b.sec && a.nsec === b.nsec;
 }
+
+export function isBefore(a: Timespec, b: Timespec): boolean {
+  return a.sec < b.sec || (a.sec === b.sec && a.nsec < b.nsec);
+}

@@ -97,6 +97,9 @@ export const PASSTHROUGH_MIN_BYTES = 128 * KiB;
 /** st_blksize: makes cp write in pieces of this (bytes). */
 export const BLKSIZE_BYTES = MAX_IO_BYTES;
 
+/** A time of last access that is older (ms) is set anew by a read, as with relatime. */
+export const ATIME_AGE_MS = 86_400_000;
+
 /** So many look-ups of one directory that had to ask the store, each within this time of the last (ms), are a series. */
 export const LOOKUP_SERIES = 3;
 export const LOOKUP_SERIES_MS = 500;

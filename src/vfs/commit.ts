@@ -201,6 +201,7 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
   const key = homeKeyOf(volume, inode);
   if (version === undefined) throw new FsError(errno.ESTALE, inode.path);
   await keepCopies(inode);
+  const before = inode.attributes;
   const attributes = inode.attributesChanged ? await writeAttributes(volume, inode) : undefined;
   const copy = (to: string, condition: WriteCondition): Promise<WriteReply> =>
     copyTo(volume, inode, { from, to, condition, attributes });
@@ -211,6 +212,8 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
     volume.cache.store.aliasVersion({ key: from, etag: version.etag }, { key: at, etag: reply.etag }, version.size);
     if (attributes === undefined) restamp(volume, inode, at, reply);
     else noteWritten(volume, inode, at, attributes, reply, version.size);
+    // chmod may have come meanwhile.
+    if (attributes !== undefined) inode.attributesChanged = inode.attributes !== before;
     followCopies(inode, reply.etag);
     inode.dirty = inode.storedKey !== undefined || inode.attributesChanged || inode.staged !== undefined;
     confirmName(volume, inode);

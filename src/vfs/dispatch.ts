@@ -117,12 +117,12 @@ function handleOperations(volume: Volume, guard: Guard): Pick<Operations, Handle
     flush: (_ctx, _nodeid, fh) => guard.status('flush', () => files.flush(volume, fh)),
     release: (_nodeid, fh) => guard.status('release', () => files.release(volume, fh)),
     fsync: (ctx, _nodeid, fh) => guard.status('fsync', () => files.fsync(volume, ctx, fh)),
-    fallocate: (_ctx, _nodeid, fh, offset, length, mode) =>
-      guard.status('fallocate', () => fallocate(volume, fh, offset, length, mode)),
+    fallocate: (ctx, _nodeid, fh, offset, length, mode) =>
+      guard.status('fallocate', () => fallocate(volume, ctx, fh, offset, length, mode)),
     lseek: (_ctx, _nodeid, fh, offset, whence) =>
       guard.answer<number>('lseek', () => lseek(volume, fh, offset, whence)),
-    copyFileRange: (_ctx, from, to, length) =>
-      guard.answer<number>('copyFileRange', () => copyFileRange(volume, from, to, length)),
+    copyFileRange: (ctx, from, to, length) =>
+      guard.answer<number>('copyFileRange', () => copyFileRange(volume, ctx, from, to, length)),
     opendir: (_ctx, nodeid) => guard.answer('opendir', () => directories.opendir(volume, nodeid)),
     readdir: (_ctx, _nodeid, fh, offset, sink) =>
       guard.status('readdir', () => directories.readdir(volume, fh, offset, sink)),

@@ -1,4 +1,7 @@
 /** Where a file begins to differ from its version in the store: its staged file is made, and the inode counts as dirty. */
+import { isComplete } from '../cache/attribute-store.js';
+import { isBefore, timespecToMs } from '../clock.js';
+import { ATIME_AGE_MS } from '../constants.js';
 import { StagedFile } from '../writeback/staged-file.js';
 import type { Inode } from './inode.js';
 import { cachedOf, stagedPath, type Volume } from './volume.js';
@@ -27,6 +30,30 @@ export function stage(volume: Volume, inode: Inode, size?: number): StagedFile {
   inode.dirty = true;
   touch(volume, inode);
   return staged;
+}
+
+/**
+ * Its name, or an extended attribute, changed: ctime is now. Not the same object as before: who is sending the attributes
+ * sees that they are others by now.
+ */
+export function touchStatus(volume: Volume, inode: Inode): void {
+  inode.attributes = { ...inode.attributes, ctime: volume.stamp() };
+}
+
+/** Whether a rename has a ctime to write: only where the object carries one, and the rest of it is known. */
+export function carriesChangeTime(inode: Inode): boolean {
+  return inode.directory === undefined && isComplete(inode.info) && inode.info.metadata.ctime !== undefined;
+}
+
+/**
+ * It was read. As with relatime the time of that counts where it was not read since its last change, nor within a day. It
+ * stays in memory: no object is written for it, it goes along with the next change.
+ */
+export function touchAccess(volume: Volume, inode: Inode): void {
+  const { atime, mtime, ctime } = inode.attributes;
+  const isKnown = isBefore(mtime, atime) && isBefore(ctime, atime);
+  if ((isKnown && volume.clock.now() - timespecToMs(atime) < ATIME_AGE_MS) || volume.options.readOnly) return;
+  inode.attributes.atime = volume.stamp();
 }
 
 /** Bytes changed: mtime and ctime are now. */

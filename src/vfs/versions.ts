@@ -126,6 +126,11 @@ function takeOver(parent: Inode, name: string, known: Inode | undefined, inode: 
   if (known !== undefined && record?.present === known) overlay?.setConfirmed(name, inode, askedAt);
 }
 
+function isSameMetadata(a: KnownObject | undefined, b: KnownObject | undefined): boolean {
+  if (a === b) return true;
+  return a !== undefined && b !== undefined && JSON.stringify(a.metadata) === JSON.stringify(b.metadata);
+}
+
 /** The same bytes as known: the metadata may still have changed, which a newer date tells. */
 function refresh(
   volume: Volume,
@@ -137,7 +142,8 @@ function refresh(
   if (askedAt < inode.checkedAt) return inode;
   const redated = wholeSeconds(inode.version?.lastModified ?? 0) !== wholeSeconds(version.lastModified);
   info ??= redated ? knownOf(volume, keyOf(volume, inode), version) : latestOf(volume, inode, version);
-  if (info !== inode.info || redated) {
+  // Where the metadata is what it was, times that only this mount knows stay.
+  if (redated || !isSameMetadata(info, inode.info)) {
     const attributes = fileAttributes(volume, version, info);
     if ((attributes.mode & S_IFMT) !== inode.type) return retype(volume, inode, version, info, askedAt);
     inode.attributes = attributes;

@@ -5,10 +5,12 @@
 import { statfsSync } from 'node:fs';
 import { MAX_OBJECT_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
+import type { RequestContext } from '../../fuse/operations.js';
 import type { StagedFile } from '../../writeback/staged-file.js';
 import { stage, touch } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import type { Volume } from '../volume.js';
+import { clearUntold } from './files.js';
 
 /** FALLOC_FL_* of linux/falloc.h; the kernel passes no others to FUSE. */
 const KEEP_SIZE = 1;
@@ -17,6 +19,7 @@ const ZERO_RANGE = 16;
 
 export function fallocate(
   volume: Volume,
+  ctx: RequestContext,
   fh: number,
   offset: number,
   length: number,
@@ -43,6 +46,7 @@ export function fallocate(
   if (!keepsSize && end > staged.size) stage(volume, inode, end);
   inode.dirty = true;
   touch(volume, inode);
+  clearUntold(volume, inode, ctx);
   const { backing } = inode;
   return backing !== undefined && (punches || zeroes) ? backing.clear(offset, cleared).then(() => 0) : 0;
 }

@@ -4,11 +4,12 @@
  */
 import { MAX_OBJECT_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
+import type { RequestContext } from '../../fuse/operations.js';
 import { CopiedContent } from '../copied-content.js';
 import type { Inode } from '../inode.js';
 import { stage, touch } from '../staging.js';
 import type { Volume } from '../volume.js';
-import { release } from './files.js';
+import { clearUntold, release } from './files.js';
 
 const O_RDONLY = 0;
 
@@ -18,7 +19,7 @@ interface Place {
 }
 
 /** Answers the bytes that were copied: fewer than asked at the end of the source. */
-export function copyFileRange(volume: Volume, from: Place, to: Place, length: number): number {
+export function copyFileRange(volume: Volume, ctx: RequestContext, from: Place, to: Place, length: number): number {
   const source = volume.handles.file(from.fh);
   const target = volume.handles.file(to.fh);
   if (!source.readable || !target.writable) return -errno.EBADF;
@@ -35,6 +36,7 @@ export function copyFileRange(volume: Volume, from: Place, to: Place, length: nu
   staged.copy(to.offset, to.offset + bytes, sourceFor(volume, inode, staged), from.offset);
   target.inode.dirty = true;
   touch(volume, target.inode);
+  clearUntold(volume, target.inode, ctx);
   return bytes;
 }
 

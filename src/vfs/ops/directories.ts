@@ -12,6 +12,7 @@ import { beginPass, keptPass } from '../kernel-listing.js';
 import { deleteFolderMarker, keepDirectory, writeMarker } from '../marker.js';
 import { entryReply, peekEntry } from '../reply.js';
 import { listingInUse, resolve, revealObject, setName, setNameConfirmed, startListing } from '../resolve.js';
+import { touchAccess } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { untilAborted } from '../until-aborted.js';
@@ -48,7 +49,10 @@ export function readdir(volume: Volume, fh: number, offset: number, sink: Dirent
   const { inode } = handle;
   if (offset < DOT && !sink.add('.', DOT, inode.ino, S_IFDIR)) return 0;
   if (offset < DOT_DOT && !sink.add('..', DOT_DOT, (inode.parent ?? inode).ino, S_IFDIR)) return 0;
-  if (offset === 0) handle.reader = undefined;
+  if (offset === 0) {
+    handle.reader = undefined;
+    touchAccess(volume, inode);
+  }
   const index = Math.max(0, offset - DOT_DOT);
   const page = handle.reader?.pageNow(index);
   if (page !== undefined && fill(volume, handle, page, index, sink)) return 0;

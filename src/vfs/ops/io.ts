@@ -3,7 +3,7 @@ import { errno } from '../../errno.js';
 import type { RequestContext, WriteFlags } from '../../fuse/operations.js';
 import { isGone, readStaged, sinceLanded } from '../content-reader.js';
 import type { Inode } from '../inode.js';
-import { stage, touch } from '../staging.js';
+import { stage, touch, touchAccess } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { untilAborted } from '../until-aborted.js';
 import { cachedOf, type Volume } from '../volume.js';
@@ -20,6 +20,7 @@ export function read(
   const { inode, readahead } = volume.handles.file(fh);
   const { staged } = inode;
   const end = Math.min(offset + size, inode.currentSize);
+  touchAccess(volume, inode);
   if (offset >= end) return [];
   if (inode.backing?.hasAll) return inode.backing.read(offset, end).then((bytes) => [bytes]);
   if (staged !== undefined) return explainGone(inode, readStaged(volume, inode, staged, offset, end, ctx.signal));

@@ -5,6 +5,7 @@ import { headIfPresent } from '../find-key.js';
 import type { Inode } from '../inode.js';
 import { attrReply, entryReply, negativeEntry } from '../reply.js';
 import { forgetName, resolve } from '../resolve.js';
+import { touchAccess } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { adoptFile } from '../versions.js';
 import { ageOf, isFresh, keyOf, type Volume } from '../volume.js';
@@ -68,6 +69,7 @@ async function revalidate(volume: Volume, inode: Inode, signal: AbortSignal): Pr
 export async function readlink(volume: Volume, ctx: RequestContext, nodeid: number): Promise<Uint8Array> {
   const inode = volume.inodes.get(nodeid);
   if (!inode.isSymlink) throw new FsError(errno.EINVAL, inode.path);
+  touchAccess(volume, inode);
   if (inode.linkTarget !== undefined) return inode.linkTarget;
   const named =
     inode.info === undefined

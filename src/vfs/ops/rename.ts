@@ -14,10 +14,11 @@ import { askAnew, renameInStore } from '../exclusive.js';
 import { headIfPresent } from '../find-key.js';
 import type { Inode } from '../inode.js';
 import { copyTo } from '../inode-copy.js';
-import { restamp } from '../inode-upload.js';
+import { noteWritten, restamp, type SentAttributes, writeAttributes } from '../inode-upload.js';
 import { deleteFolderMarker, isMarkerContent, keepDirectory, writeMarker } from '../marker.js';
 import { keyFits } from '../name.js';
 import { resolve, resolveNow, revealObject, setName, setNameConfirmed } from '../resolve.js';
+import { carriesChangeTime, touchStatus } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { copyBelow, deleteAll, restampBelow } from '../tree-copy.js';
 import { changing, frozen } from '../tree-lock.js';
@@ -125,14 +126,20 @@ async function moveFile(volume: Volume, move: Move, key: string): Promise<number
   const oldKey = keyOf(volume, inode);
   const oldName = inode.name;
   const isContent = isMarkerContent(inode);
-  const reply = await copyFile(volume, move, oldKey, key);
+  const before = inode.attributes;
+  touchStatus(volume, inode);
+  const { attributes, reply } = await copyFile(volume, move, oldKey, key).catch((error) => {
+    inode.attributes = before;
+    throw error;
+  });
   crashPoint('copy-done');
   await keepDirectory(volume, from, oldName, oldKey);
   const { version } = inode;
   volume.cache.store.aliasVersion({ key: oldKey, etag: version.etag }, { key, etag: reply.etag }, version.size);
   // Readers of its open handles go to the new key before the old one goes.
   await takeName(volume, move);
-  restamp(volume, inode, key, reply);
+  if (attributes === undefined) restamp(volume, inode, key, reply);
+  else noteWritten(volume, inode, key, attributes, reply, version.size);
   followCopies(inode, reply.etag);
   const sequence = setName(volume, from, oldName, undefined);
   try {
@@ -151,6 +158,7 @@ async function moveFile(volume: Volume, move: Move, key: string): Promise<number
 /** Only this mount knows the file: its upload will go to the new name, over what stands there. */
 async function moveUnsaved(volume: Volume, move: Move): Promise<number> {
   const { inode, target } = move;
+  touchStatus(volume, inode);
   if (target !== undefined) {
     await keepForHandles(volume, target);
     inode.version = target.version;
@@ -180,14 +188,22 @@ async function takeName(volume: Volume, move: Move): Promise<void> {
   setNameConfirmed(volume, to, name, inode);
 }
 
+interface Copy {
+  /** What it has of its own; undefined: what its source had. */
+  readonly attributes: SentAttributes | undefined;
+  readonly reply: WriteReply;
+}
+
 /** Copies over whatever stands under the new name: who renames wants it replaced, whoever wrote it. */
-async function copyFile(volume: Volume, move: Move, oldKey: string, key: string): Promise<WriteReply> {
+async function copyFile(volume: Volume, move: Move, oldKey: string, key: string): Promise<Copy> {
   const { inode, target } = move;
+  const withTime = carriesChangeTime(inode) && !isMarkerContent(inode);
+  const attributes = withTime ? await writeAttributes(volume, inode) : undefined;
   let etag = target?.version?.etag;
   for (let attempt = 0; ; attempt++) {
     const condition: WriteCondition = etag === undefined ? { ifAbsent: true } : { ifMatch: etag };
     try {
-      return await copyTo(volume, inode, { from: oldKey, to: key, condition });
+      return { attributes, reply: await copyTo(volume, inode, { from: oldKey, to: key, condition, attributes }) };
     } catch (error) {
       if (
         attempt > 2 ||
@@ -226,6 +242,7 @@ async function renameDirectory(volume: Volume, move: Move): Promise<number> {
     await keepDirectory(volume, from, oldName, oldPrefix);
     const { text } = inode.part;
     volume.inodes.move(inode, to, name, { from: oldPrefix, to: newPrefix });
+    touchStatus(volume, inode);
     // Only a folder marker beside it said that it exists, and that goes.
     if (copied.size === 0) await writeMarker(volume, inode);
     await deleteFolderMarker(volume, from, inode, text);

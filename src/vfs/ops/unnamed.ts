@@ -9,7 +9,7 @@ import { S_IFREG } from '../attribute.js';
 import { commitLocked } from '../commit.js';
 import { entryReply } from '../reply.js';
 import { setName } from '../resolve.js';
-import { stage } from '../staging.js';
+import { stage, touchStatus } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { keyOfNew, type Volume } from '../volume.js';
@@ -49,6 +49,7 @@ export async function link(
     const origin = inode.unnamedOrigin;
     volume.inodes.name(inode, parent, name, key);
     const sequence = setName(volume, parent, name, inode);
+    touchStatus(volume, inode);
     inode.dirty = true;
     inode.mustBeNew = true;
     try {

@@ -108,7 +108,7 @@ async function change(
   const xattrs = new Map(before.xattrs);
   const refusal = edit(xattrs);
   if (refusal !== 0) return refusal;
-  inode.attributes = { ...before, xattrs };
+  inode.attributes = { ...before, xattrs, ctime: volume.stamp() };
   if (metadataBytes(encodeAttributes(inode.attributes, inode.info?.metadata)) > MAX_METADATA_BYTES) {
     inode.attributes = before;
     return -errno.ENOSPC;

@@ -11,7 +11,7 @@ import { confirmName, setName, shadowsObject } from '../resolve.js';
 import { takeSent } from '../sent.js';
 import { homeKeyOf, keyOf, keyOfName, prefixOf, type Volume } from '../volume.js';
 import { isAtOrBelow, untilWhole } from './local-directories.js';
-import { isAtHome } from './local-names.js';
+import { isAtHome, touchName } from './local-names.js';
 import type { WriteBack } from './write-back.js';
 
 export async function exchangeHere(volume: Volume, writeBack: WriteBack, a: Inode, b: Inode): Promise<number> {
@@ -28,6 +28,7 @@ export async function exchangeHere(volume: Volume, writeBack: WriteBack, a: Inod
   volume.inodes.exchange(a, b, { a: sides[0], b: sides[1] });
   setName(volume, parentA, nameA, b);
   setName(volume, parentB, nameB, a);
+  for (const { inode } of sides) touchName(volume, inode);
   for (const side of sides) arrive(writeBack, side);
   for (const { inode } of sides) if (!inode.dirty) arrived(volume, writeBack, inode);
   for (const { inode } of sides) if (inode.directory !== undefined) writeBack.noteBelow(inode);

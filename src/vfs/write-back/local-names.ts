@@ -6,6 +6,7 @@ import { errno } from '../../errno.js';
 import type { Inode, LeftName } from '../inode.js';
 import { confirmName, setName } from '../resolve.js';
 import { takeSent } from '../sent.js';
+import { carriesChangeTime, touchStatus } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { homeKeyOf, keyOf, keyOfName, type Volume } from '../volume.js';
 import type { WriteBack } from './write-back.js';
@@ -90,6 +91,7 @@ export function moveName(volume: Volume, writeBack: WriteBack, inode: Inode, to:
     to: keyOfName(volume, to, name, inode.directory !== undefined),
   });
   setName(volume, to, name, inode);
+  touchName(volume, inode);
   const home = homeKeyOf(volume, inode);
   const isStored = inode.directory === undefined ? inode.version !== undefined : inode.directory.isStored;
   writeBack.places.arrived(inode);
@@ -99,6 +101,12 @@ export function moveName(volume: Volume, writeBack: WriteBack, inode: Inode, to:
   if (key === home) inode.leftNames = inode.leftNames.filter((one) => one.directory !== to || one.name !== name);
   if (isStored && oldHome === key) inode.leftNames.push(left);
   else writeBack.sentGone(oldHome, [left], takeSent(inode, oldHome));
+}
+
+/** ctime of what got another name is now; an object that carries one gets it with the copy that follows. */
+export function touchName(volume: Volume, inode: Inode): void {
+  touchStatus(volume, inode);
+  if (carriesChangeTime(inode)) inode.attributesChanged = true;
 }
 
 /** Where an object is, it stays: not among keys that are still those of a directory that was renamed. */
