@@ -64,7 +64,10 @@ export class CacheIndex {
     this.directory = directory;
     this.wasLeftOpen = wasLeftOpen;
     this.#logger = logger;
-    this.#root = open({ path: directory, maxDbs: 4, noSubdir: false, noSync: true });
+    // The batches of an event turn have a promise that nobody is given: when a commit fails on a full disk, its rejection would
+    // end the process.
+    const options = { noSubdir: false, noSync: true, eventTurnBatching: false };
+    this.#root = open({ path: directory, maxDbs: 4, ...options });
     const onError = (error: unknown): void => this.#onError(error);
     this.contents = new IndexTable(this.#root.openDB({ name: 'contents' }), onError);
     this.versions = new IndexTable(this.#root.openDB({ name: 'versions' }), onError);

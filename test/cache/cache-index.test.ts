@@ -1,7 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { CacheIndex } from '../../src/cache/cache-index.js';
+import { MiB } from '../../src/constants.js';
 import { silentLogger } from '../../src/log.js';
 import { temporary } from './fixture.js';
 
@@ -57,6 +59,31 @@ t.test('a file in the place of the index', async (t) => {
   const index = CacheIndex.open(directory, silentLogger);
   await index.versions.put('v', 'id');
   t.equal(index.versions.get('v'), 'id');
+  await index.close();
+});
+
+t.test('a full disk costs entries, and no more', async (t) => {
+  const directory = temporary(t);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', directory], { stdio: 'ignore' });
+  } catch {
+    t.pass('entries', { skip: 'a tmpfs can be mounted by root only' });
+    return;
+  }
+  t.teardown(() => execFileSync('umount', ['-l', directory]));
+  const index = CacheIndex.open(directory, silentLogger);
+  const filler = join(directory, 'filler');
+  t.throws(() => writeFileSync(filler, Buffer.alloc(16 * MiB)), { code: 'ENOSPC' });
+  // A rejection that nobody handles fails this test, as it would end the daemon.
+  for (let round = 0; round < 10; round++) {
+    const puts = Array.from({ length: 200 }, (_, i) => index.attributes.put(`${round}-${i}`, 'x'.repeat(500)));
+    await Promise.all(puts);
+    await index.flush();
+  }
+  t.equal(index.attributes.get('9-199'), undefined);
+  rmSync(filler);
+  await index.attributes.put('later', 'kept');
+  t.equal(index.attributes.get('later'), 'kept');
   await index.close();
 });
 
