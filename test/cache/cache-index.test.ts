@@ -78,10 +78,11 @@ t.test('a full disk costs entries, and no more', async (t) => {
     const index = CacheIndex.open('${directory}', silentLogger);
     try { writeFileSync('${directory}/filler', Buffer.alloc(2 ** 24)); } catch (error) { console.log(error.code); }
     for (let round = 0; round < 10; round++) {
-      const puts = Array.from({ length: 200 }, (_, i) => index.attributes.put(round + '-' + i, 'x'.repeat(500)));
-      await Promise.all(puts);
-      await index.flush();
+      const puts = Array.from({ length: 200 }, (_, i) => index.attributes.put(round + '-' + i, { text: 'x'.repeat(500) }));
+      if (round % 2 === 0) await Promise.all(puts);
+      else await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    await index.flush();
     console.log(index.attributes.get('9-199'));
     rmSync('${directory}/filler');
     await index.attributes.put('later', 'kept');
