@@ -38,7 +38,7 @@ export const STAGED_SYNC_WRITE_BYTES = 64 * KiB;
  * it, and a stream costs a copy inside the store at its end (vfs/streams.ts).
  */
 export const STREAM_AFTER_MS = 5_000;
-export const STREAM_MAX_RATE = 128 * MiB;
+export const STREAM_MAX_RATE = 64 * MiB;
 export const STREAM_FIRST_PARTS = 2;
 /** Files streamed at one time, and parts of them under way: two of these leave room for parts of other uploads. */
 export const MAX_STREAMS = 8;
