@@ -18,6 +18,7 @@ import { headIfPresent } from './find-key.js';
 import type { Inode } from './inode.js';
 import { copyOntoItself, copyTo } from './inode-copy.js';
 import { noteWritten, restamp, send, settleStaged, writeAttributes } from './inode-upload.js';
+import { keepBase } from './kept-base.js';
 import { removeLeftover } from './leftover.js';
 import { confirmName } from './resolve.js';
 import { beginSending, isSent, type Sent } from './sent.js';
@@ -57,6 +58,7 @@ export async function commitLocked(volume: Volume, inode: Inode): Promise<void> 
 
 async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): Promise<void> {
   await keepCopies(inode);
+  await keepBase(volume, inode, staged);
   const { generation, size } = staged;
   const before = inode.attributes;
   const key = homeKeyOf(volume, inode);

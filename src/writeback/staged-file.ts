@@ -296,13 +296,26 @@ export class StagedFile {
    * program is writing there right now, so try again later. At most STAGED_SYNC_WRITE_BYTES. Throws with code ENOSPC.
    */
   fill(start: number, bytes: Uint8Array, source: CopySource, sourceStart: number): boolean {
-    const end = start + bytes.length;
-    for (const range of this.#underWay) if (range.start < end && range.end > start) return false;
-    for (const range of [...this.layout.copied.within(start, end)]) {
-      if (range.source !== source || range.sourceStart - range.start !== sourceStart - start) continue;
-      this.#take(this.written.missing(range.start, range.end));
-      for (let at = range.start; at < range.end; ) at += writeSync(this.fd, bytes, at - start, range.end - at, at);
-      this.layout.write(range.start, range.end);
+    const copies = [...this.layout.copied.within(start, start + bytes.length)];
+    const same = copies.filter((range) => range.sourceStart - range.start === sourceStart - start);
+    const ranges = same.filter((range) => range.source === source);
+    return this.#fill(start, bytes, ranges);
+  }
+
+  /** The same for bytes of the base version: taken where they still count. */
+  fillBase(start: number, bytes: Uint8Array): boolean {
+    const runs = [...this.layout.runs(start, start + bytes.length)].filter(({ kind }) => kind === 'base');
+    return this.#fill(start, bytes, runs);
+  }
+
+  #fill(offset: number, bytes: Uint8Array, ranges: readonly Extent[]): boolean {
+    for (const { start, end } of this.#underWay) if (start < offset + bytes.length && end > offset) return false;
+    for (const { start, end } of ranges) {
+      this.#take(this.written.missing(start, end));
+      this.#fit(end);
+      if (this.#memory !== undefined) this.#memory.set(bytes.subarray(start - offset, end - offset), start);
+      else for (let at = start; at < end; ) at += writeSync(this.fd, bytes, at - offset, end - at, at);
+      this.layout.write(start, end);
     }
     return true;
   }

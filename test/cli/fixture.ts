@@ -47,7 +47,15 @@ function alive(pid: number): boolean {
 function lockHolders(state: string): number[] {
   if (!existsSync(state)) return [];
   const locks = readdirSync(state).map((id) => join(state, id, 'lock'));
-  const owners = locks.filter((path) => existsSync(path)).map((path) => JSON.parse(readFileSync(path, 'utf8')).pid);
+  const owners = locks.flatMap((path) => {
+    try {
+      return [JSON.parse(readFileSync(path, 'utf8')).pid];
+    } catch (error) {
+      // A daemon that ends takes it away.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  });
   return owners.filter((pid: number) => alive(pid));
 }
 

@@ -1,6 +1,6 @@
 /** A file that is changed in part keeps the rest in the cache, and so can be kept whole beside what another client wrote. */
 import t from 'tap';
-import { code, O_RDWR, withVolume } from './volume-fixture.js';
+import { code, ctx, O_RDWR, ok, withVolume } from './volume-fixture.js';
 
 const SIZES = [3_000, 30_000, 7_000_000];
 
@@ -41,3 +41,26 @@ for (const writeBack of [false, true])
         { writeBack, partBytes: 5 * 2 ** 20 },
       ),
     );
+
+t.test('once an upload was tried a small file is whole in the journal: a kill, no cache, and theirs in S3', (t) =>
+  withVolume(
+    async (volume) => {
+      const rest = 'r'.repeat(12_000);
+      await volume.put('f', rest);
+      const file = await volume.open('f', O_RDWR);
+      await volume.writeAt(file, 5_000, 'ours');
+      volume.client.add({ method: 'put', times: 1, action: { kind: 'fail', error: 'AccessDenied' } });
+      t.equal(await code(ok(volume.fs.fsync(ctx, file.nodeid, file.fh, false))), 'EACCES');
+      await code(volume.closeFile(file));
+      await volume.kill({ writeBack: true });
+      await volume.put('f', 'theirs');
+      await volume.fs.flushAll();
+      t.equal(volume.body('f'), 'theirs');
+      const [conflict] = volume.fs.status().conflicts;
+      const ours = `${rest.slice(0, 5_000)}ours${rest.slice(5_004)}`;
+      t.ok(volume.body(conflict?.copy.slice(1) ?? '') === ours, 'ours is kept whole');
+      t.same(volume.fs.status().dirty, []);
+    },
+    { writeBack: true },
+  ),
+);
