@@ -41,14 +41,18 @@ const WRITE_BACK = { PAILFS_TEST_WRITE_BACK: 'on', PAILFS_STRESS_SECONDS: '15' }
 /** What takes long and looks at the system, at programs and scripts rather than at what Node does. */
 const ELSEWHERE = [
   'cli/bucket-options',
+  'cli/fuse-native',
   'cli/startup-failures',
+  'cli/streams',
   'mount/demo',
+  'mount/drivers',
   'mount/exclusive',
   'mount/kept-listings',
   'mount/large',
   'mount/listed-metadata',
   'mount/posix',
   'mount/posix',
+  'mount/requests',
   'mount/stress',
   'scripts/',
   's3/credentials',
