@@ -51,7 +51,6 @@ const ELSEWHERE = [
   'mount/large',
   'mount/listed-metadata',
   'mount/posix',
-  'mount/posix',
   'mount/requests',
   'mount/stress',
   'scripts/',
