@@ -51,8 +51,9 @@ function lockHolders(state: string): number[] {
     try {
       return [JSON.parse(readFileSync(path, 'utf8')).pid];
     } catch (error) {
-      // A daemon that ends takes it away.
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      // A daemon that ends takes it away; not all that is there is a state directory.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return [];
       throw error;
     }
   });
