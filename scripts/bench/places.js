@@ -14,7 +14,7 @@ import { atEnd, within } from './teardown.js';
 
 const MOUNT_LIMIT_MS = 30_000;
 const UNMOUNT_LIMIT_MS = 60_000;
-const UPLOAD_LIMIT_MS = 30_000;
+const UPLOAD_LIMIT_MS = 90_000;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** `scratch`: a directory of this place alone. */
