@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { mountedAt } from '../../src/local/mount-table.js';
 import { Store } from '../mount/bucket.js';
 import { abortMount, type RunResult, run, start } from '../mount/harness.js';
-import { openPlace, type S3Place } from '../mount/s3-place.js';
+import { commandEnvironment, openPlace, type S3Place } from '../mount/s3-place.js';
 import type { CheckAnswer, CheckRequest } from './check-mount.js';
 import { Random } from './content.js';
 import { CountingProxy } from './counting-proxy.js';
@@ -43,16 +43,7 @@ export class Ground {
   ) {
     this.hitsFile = join(directory, 'hits');
     const env: NodeJS.ProcessEnv = {
-      PATH: process.env.PATH,
-      HOME: directory,
-      AWS_ACCESS_KEY_ID: s3.credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: s3.credentials.secretAccessKey,
-      AWS_EC2_METADATA_DISABLED: 'true',
-      PAILFS_ENDPOINT_URL: proxy.endpoint,
-      PAILFS_REGION: s3.region,
-      PAILFS_STATE_DIR: join(directory, 'state'),
-      PAILFS_CACHE_DIR: join(directory, 'cache'),
-      PAILFS_RUNTIME_DIR: join(directory, 'run'),
+      ...commandEnvironment({ ...s3, endpoint: proxy.endpoint }, directory),
       ...(options.withoutJournal ? { PAILFS_TEST_WITHOUT_JOURNAL: '1' } : {}),
     };
     this.place = { mountpoint: join(directory, 'mnt'), bucket: s3.bucket, env, logFile: join(directory, 'daemon.log') };

@@ -14,7 +14,7 @@ import { CrashDaemon, type DaemonPlace, umount } from '../crash/daemon.js';
 import type { WriteBack } from '../crash/oracle.js';
 import { Store } from '../mount/bucket.js';
 import { abortMount, within } from '../mount/harness.js';
-import type { S3Place } from '../mount/s3-place.js';
+import { commandEnvironment, type S3Place } from '../mount/s3-place.js';
 import { Driver, type PlainTree } from './driver.js';
 import { type ForeignChange, type ModelOperation, PROCESSES, type Stage } from './operations.js';
 
@@ -57,18 +57,7 @@ export class ModelRun {
   get #place(): DaemonPlace {
     const { s3 } = this;
     const at = (name: string): string => join(this.#directory, name);
-    const env: NodeJS.ProcessEnv = {
-      PATH: process.env.PATH,
-      HOME: this.#directory,
-      AWS_ACCESS_KEY_ID: s3.credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: s3.credentials.secretAccessKey,
-      AWS_EC2_METADATA_DISABLED: 'true',
-      PAILFS_ENDPOINT_URL: s3.endpoint,
-      PAILFS_REGION: s3.region,
-      PAILFS_STATE_DIR: at('state'),
-      PAILFS_CACHE_DIR: at(`cache-${this.#round}`),
-      PAILFS_RUNTIME_DIR: at('run'),
-    };
+    const env = { ...commandEnvironment(s3, this.#directory), PAILFS_CACHE_DIR: at(`cache-${this.#round}`) };
     return { mountpoint: at('mnt'), bucket: `${s3.bucket}/${this.#prefix}`, env, logFile: at('daemon.log') };
   }
 

@@ -3,7 +3,9 @@
  * names (scripts/s3-server.sh), in a new bucket. What a test asks of the embedded server alone (faults, counted
  * requests, sparse objects) is not there on a named one: such a test carries `onlyEmbedded` as its reason to be left out.
  */
+
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import type { EmbeddedServer } from '../../src/embedded/api.js';
 import { startEmbeddedServer } from '../../src/embedded/server.js';
@@ -21,6 +23,25 @@ export interface S3Place {
   /** Absent on a named server. */
   readonly embedded?: EmbeddedServer;
   close(): Promise<void>;
+}
+
+/** What the real command is told of a place from outside, with everything of its own below `directory`. */
+export function commandEnvironment(
+  { endpoint, region, credentials }: Pick<S3Place, 'endpoint' | 'region' | 'credentials'>,
+  directory: string,
+): NodeJS.ProcessEnv {
+  return {
+    PATH: process.env.PATH,
+    HOME: directory,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    AWS_EC2_METADATA_DISABLED: 'true',
+    PAILFS_ENDPOINT_URL: endpoint,
+    PAILFS_REGION: region,
+    PAILFS_STATE_DIR: join(directory, 'state'),
+    PAILFS_CACHE_DIR: join(directory, 'cache'),
+    PAILFS_RUNTIME_DIR: join(directory, 'run'),
+  };
 }
 
 const namedEndpoint = process.env.PAILFS_TEST_ENDPOINT;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { mountedAt } from '../../src/local/mount-table.js';
 import { binary } from '../cli/fixture.js';
 import { abortMount, type RunResult, run } from '../mount/harness.js';
-import { openPlace, type S3Place } from '../mount/s3-place.js';
+import { commandEnvironment, openPlace, type S3Place } from '../mount/s3-place.js';
 
 /** A filesystem in memory. */
 const MEMORY = '/dev/shm';
@@ -33,19 +33,7 @@ export class Ground {
     this.mountpoint = at('mnt');
     this.local = at('local');
     for (const name of ['mnt', 'local']) mkdirSync(at(name));
-    this.#env = {
-      PATH: process.env.PATH,
-      HOME: directory,
-      AWS_ACCESS_KEY_ID: s3.credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: s3.credentials.secretAccessKey,
-      AWS_EC2_METADATA_DISABLED: 'true',
-      PAILFS_ENDPOINT_URL: s3.endpoint,
-      PAILFS_REGION: s3.region,
-      PAILFS_STATE_DIR: at('state'),
-      PAILFS_CACHE_DIR: at('cache'),
-      PAILFS_RUNTIME_DIR: at('run'),
-      PAILFS_LOG_FILE: at('daemon.log'),
-    };
+    this.#env = { ...commandEnvironment(s3, directory), PAILFS_LOG_FILE: at('daemon.log') };
   }
 
   /** `args`: of `pailfs mount`, besides the bucket and the place. */

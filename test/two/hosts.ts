@@ -10,7 +10,7 @@ import { mountedAt } from '../../src/local/mount-table.js';
 import { CrashDaemon, type DaemonPlace, umount } from '../crash/daemon.js';
 import { Store } from '../mount/bucket.js';
 import { abortMount, type RunResult, within } from '../mount/harness.js';
-import type { S3Place } from '../mount/s3-place.js';
+import { commandEnvironment, type S3Place } from '../mount/s3-place.js';
 
 const BUCKET = 'two';
 const END_MS = 60_000;
@@ -39,18 +39,7 @@ class Host {
 
   get daemonPlace(): DaemonPlace {
     const { place, directory, mountpoint } = this;
-    const env: NodeJS.ProcessEnv = {
-      PATH: process.env.PATH,
-      HOME: directory,
-      AWS_ACCESS_KEY_ID: place.credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: place.credentials.secretAccessKey,
-      AWS_EC2_METADATA_DISABLED: 'true',
-      PAILFS_ENDPOINT_URL: place.endpoint,
-      PAILFS_REGION: place.region,
-      PAILFS_STATE_DIR: join(directory, 'state'),
-      PAILFS_CACHE_DIR: join(directory, 'cache'),
-      PAILFS_RUNTIME_DIR: join(directory, 'run'),
-    };
+    const env = commandEnvironment(place, directory);
     return { mountpoint, bucket: place.bucket, env, logFile: join(directory, 'daemon.log') };
   }
 
