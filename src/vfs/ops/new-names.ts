@@ -5,7 +5,7 @@ import { S_IFMT } from '../attribute.js';
 import { resolveForNew } from '../exclusive.js';
 import type { Inode } from '../inode.js';
 import { nameIn } from '../name.js';
-import { resolve, setName } from '../resolve.js';
+import { resolve, setName, type Waiter } from '../resolve.js';
 import { stage } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { keyOfNew, partIn, properDirectory, type Volume } from '../volume.js';
@@ -19,8 +19,8 @@ export async function parentForNew(
 ): Promise<Inode> {
   const parent = volume.inodes.directory(parentId);
   if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
-  if ((await resolveForNew(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
-  await mayBeMade(volume, parent, name, ctx.signal);
+  if ((await resolveForNew(volume, parent, name, ctx)) !== undefined) throw new FsError(errno.EEXIST, name);
+  await mayBeMade(volume, parent, name, ctx);
   return parent;
 }
 
@@ -29,19 +29,19 @@ function directoryOf(
   volume: Volume,
   parent: Inode,
   component: string,
-  signal: AbortSignal,
+  waiter: Waiter,
 ): Inode | undefined | Promise<Inode | undefined> {
   const here = nameIn(parent.begun, component, false);
-  if (here !== undefined) return resolve(volume, parent, here.name, signal);
+  if (here !== undefined) return resolve(volume, parent, here.name, waiter);
   const plain = nameIn('', component, false);
-  return plain === undefined ? undefined : resolve(volume, properDirectory(parent), plain.name, signal);
+  return plain === undefined ? undefined : resolve(volume, properDirectory(parent), plain.name, waiter);
 }
 
 /** An object has the name of its own beside a directory only where that directory is. */
-export async function mayBeMade(volume: Volume, parent: Inode, name: string, signal: AbortSignal): Promise<void> {
+export async function mayBeMade(volume: Volume, parent: Inode, name: string, waiter: Waiter): Promise<void> {
   const part = partIn(parent, name);
   if (part?.kind !== 'object') return;
-  const beside = part.text === '' ? undefined : await directoryOf(volume, parent, parent.begun + part.text, signal);
+  const beside = part.text === '' ? undefined : await directoryOf(volume, parent, parent.begun + part.text, waiter);
   if (beside?.directory === undefined) throw new FsError(errno.EINVAL, `no directory has the name: ${name}`);
 }
 
