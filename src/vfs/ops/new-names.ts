@@ -1,7 +1,7 @@
 /** What CREATE, MKNOD, SYMLINK, MKDIR and RENAME share: whether a name can be made in a directory, and what is made there. */
 import { errno } from '../../errno.js';
 import type { RequestContext } from '../../fuse/operations.js';
-import { S_IFMT } from '../attribute.js';
+import { NO_XATTRS, S_IFMT } from '../attribute.js';
 import { resolveForNew } from '../exclusive.js';
 import type { Inode } from '../inode.js';
 import { nameIn } from '../name.js';
@@ -73,6 +73,6 @@ export function newAttributes(volume: Volume, ctx: RequestContext, parent: Inode
     mtime: now,
     ctime: now,
     atime: now,
-    xattrs: new Map(),
+    xattrs: NO_XATTRS,
   };
 }
