@@ -120,17 +120,28 @@ export async function answerUmount(
   }
 }
 
+/** Who looks at the mount in passing (df, fuser, a program that is just ending) holds it for a moment (ms). */
+const BUSY_PATIENCE_MS = 2_000;
+const BUSY_STEP_MS = 100;
+
 interface Refusal {
   readonly line: string;
   readonly exitCode: ExitCode;
 }
 
 async function unmount(mounted: Mounted): Promise<Refusal | undefined> {
-  try {
-    await mounted.unmount();
-    return undefined;
-  } catch (error) {
+  const end = performance.now() + BUSY_PATIENCE_MS;
+  for (;;) {
+    const error = await mounted.unmount().then(
+      () => undefined,
+      (failure: unknown) => failure,
+    );
+    if (error === undefined) return undefined;
     if (!(error instanceof MountError)) throw error;
+    if (error.code === 'EBUSY' && performance.now() < end) {
+      await sleep(BUSY_STEP_MS);
+      continue;
+    }
     if (error.code !== 'EBUSY') return { line: error.message, exitCode: exitCode.mountpointUnusable };
     const { mountpoint } = mounted;
     const line = `${mountpoint} is in use: close what is open ("fuser -vm ${mountpoint}"), or use --lazy`;
