@@ -86,8 +86,10 @@ export const init = {
   INIT_EXT: 1 << 30,
 } as const;
 
-/** The same of flags2, counted from its own bit 0 (Linux 6.9). */
-export const init2 = { PASSTHROUGH: 1 << 5 } as const;
+/** The same of flags2, counted from its own bit 0 (Linux 6.6 and 6.9). */
+export const init2 = { DIRECT_IO_ALLOW_MMAP: 1 << 4, PASSTHROUGH: 1 << 5 } as const;
+/** From this minor version on (Linux 6.12) the kernel drops cached pages also after a write with FOPEN_DIRECT_IO, not only before. */
+export const COHERENT_DIRECT_IO_MINOR = 41;
 
 /** FATTR_* of struct fuse_setattr_in.valid. */
 export const setattr = {

@@ -1,7 +1,7 @@
 /** INIT: what is asked of the kernel, out of what it offers. Pure, so that a table of kernels can be a test. */
 import { CONGESTION_THRESHOLD, KiB, MAX_BACKGROUND, MAX_IO_BYTES, PAGE_BYTES } from '../constants.js';
 import { errno, type Failure } from '../errno.js';
-import { init, init2, OLDEST_MINOR, PROTOCOL_MAJOR, PROTOCOL_MINOR } from './abi.js';
+import { COHERENT_DIRECT_IO_MINOR, init, init2, OLDEST_MINOR, PROTOCOL_MAJOR, PROTOCOL_MINOR } from './abi.js';
 import type { InitReply } from './reply.js';
 import type { InitRequest } from './request.js';
 
@@ -32,6 +32,11 @@ const WANTED =
  */
 const MAX_STACK_DEPTH = 1;
 
+/** Whether some opens of a file may have direct I/O beside others that use the kernel's pages, and still be mapped. */
+export function mixesDirectIo({ minor, flags2 }: InitReply): boolean {
+  return minor >= COHERENT_DIRECT_IO_MINOR && (flags2 & init2.DIRECT_IO_ALLOW_MMAP) !== 0;
+}
+
 /**
  * The reply, or a failure when the kernel's protocol is too old. A newer major is answered by the caller.
  * @param passthrough ask for it, where it is offered
@@ -39,7 +44,8 @@ const MAX_STACK_DEPTH = 1;
 export function negotiate(request: InitRequest, passthrough: boolean): InitReply | Failure {
   if (request.major !== PROTOCOL_MAJOR || request.minor < OLDEST_MINOR) return -errno.EPROTO;
   // flags2 may be sent only to a kernel that offers INIT_EXT.
-  const flags2 = passthrough && request.flags & init.INIT_EXT ? request.flags2 & init2.PASSTHROUGH : 0;
+  const wanted2 = init2.DIRECT_IO_ALLOW_MMAP | (passthrough ? init2.PASSTHROUGH : 0);
+  const flags2 = request.flags & init.INIT_EXT ? request.flags2 & wanted2 : 0;
   const maxWrite = request.flags & init.MAX_PAGES ? MAX_IO_BYTES : MAX_IO_WITHOUT_MAX_PAGES;
   return {
     minor: Math.min(request.minor, PROTOCOL_MINOR),

@@ -133,6 +133,8 @@ export interface DirentSink {
 /** What was agreed with the kernel at INIT. */
 export interface ConnectionInfo {
   readonly protocolMinor: number;
+  /** Opens of one file may differ in directIo: the kernel's pages stay right, and mappings work. Absent: no. */
+  readonly mixesDirectIo?: boolean;
   readonly maxWrite: number;
   readonly maxRead: number;
   readonly privileged: boolean;

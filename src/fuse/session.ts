@@ -13,7 +13,7 @@ import { handle } from './handlers.js';
 import { type BackingCalls, KernelHoldings } from './holdings.js';
 import { isThreadEnding } from './interrupt.js';
 import { InterruptedCalls } from './interrupted-calls.js';
-import { negotiate } from './negotiate.js';
+import { mixesDirectIo, negotiate } from './negotiate.js';
 import type { Answer, ConnectionInfo, Notifier, Operations } from './operations.js';
 import { putHeader, putInit, putSize } from './reply.js';
 import type { InitRequest } from './request.js';
@@ -181,7 +181,8 @@ export class Session {
       return;
     }
     const { privileged, maxRead, notifier } = this.#options;
-    const info = { protocolMinor: reply.minor, maxWrite: reply.maxWrite, maxRead, privileged };
+    const mixed = mixesDirectIo(reply);
+    const info = { protocolMinor: reply.minor, maxWrite: reply.maxWrite, maxRead, privileged, mixesDirectIo: mixed };
     this.operations.init?.(info, notifier);
     this.#initialised = true;
     putInit(this.scratch, OUT_HEADER_BYTES, reply);

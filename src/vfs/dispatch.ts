@@ -60,7 +60,8 @@ class Guard {
 export function operationsOf(volume: Volume): Operations {
   const guard = new Guard(volume);
   return {
-    init(_info, notifier) {
+    init(info, notifier) {
+      volume.mixesDirectIo = info.mixesDirectIo ?? false;
       volume.notifier = notifier;
     },
     passthrough: (backings) => volume.passthrough.offer(backings),

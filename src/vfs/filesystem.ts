@@ -177,6 +177,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     streams: undefined as never,
     writeBack: undefined,
     notifier: undefined,
+    mixesDirectIo: false,
     behind: new Set(),
   };
   const log = InodeLog.open(options.stateDirectory, () => clock.now(), logger);

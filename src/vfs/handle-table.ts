@@ -12,6 +12,8 @@ export interface FileHandle {
   readonly append: boolean;
   /** O_DSYNC or O_SYNC: a write answers when it is as safe as after fsync. */
   readonly sync: boolean;
+  /** READ and WRITE go past the kernel's pages. */
+  readonly direct: boolean;
   readonly readahead: Readahead;
 }
 
@@ -47,7 +49,7 @@ export class HandleTable {
   }
 
   /** @param flags those of open(2) */
-  openFile(inode: Inode, flags: number): number {
+  openFile(inode: Inode, flags: number, direct = false): number {
     const access = flags & 3;
     const handle: FileHandle = {
       inode,
@@ -55,10 +57,12 @@ export class HandleTable {
       writable: access !== 0,
       append: (flags & 0o2000) !== 0,
       sync: (flags & 0o10000) !== 0,
+      direct,
       readahead: new Readahead(this.#maxReadahead),
     };
     inode.handles++;
     if (handle.writable) inode.writers++;
+    if (handle.writable && direct) inode.directWriters++;
     this.#files.set(this.#next, handle);
     return this.#next++;
   }
@@ -88,6 +92,7 @@ export class HandleTable {
     this.#files.delete(fh);
     handle.inode.handles--;
     if (handle.writable) handle.inode.writers--;
+    if (handle.writable && handle.direct) handle.inode.directWriters--;
     return handle;
   }
 

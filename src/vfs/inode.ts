@@ -94,6 +94,8 @@ export class Inode {
   /** Open handles, and those of them that may write. */
   handles = 0;
   writers = 0;
+  /** Handles that write with direct I/O: whoever opens it meanwhile has it too, because pages could be older than its size. */
+  directWriters = 0;
   /** Its name is gone or belongs to another inode. The key it had serves its open handles. */
   orphanKey: string | undefined;
   /** Made without a name (O_TMPFILE), and may still get its first: what its st_ino follows from. */

@@ -79,6 +79,8 @@ export interface Volume {
   readonly writeBack: WriteBack | undefined;
   readonly passthrough: Passthrough;
   notifier: Notifier | undefined;
+  /** Files may be opened with direct I/O beside other opens of them. */
+  mixesDirectIo: boolean;
   /** Work that no operation waits for: it ends before the filesystem closes. */
   readonly behind: Set<Promise<unknown>>;
 }

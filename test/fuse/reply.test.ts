@@ -5,7 +5,7 @@ import { errno } from '../../src/errno.js';
 import { INIT_OUT_BYTES, init, init2, OUT_HEADER_BYTES, STATX_OUT_BYTES } from '../../src/fuse/abi.js';
 import { decodeRequest } from '../../src/fuse/decode.js';
 import { decodeHeader, Frame } from '../../src/fuse/frame.js';
-import { negotiate } from '../../src/fuse/negotiate.js';
+import { mixesDirectIo, negotiate } from '../../src/fuse/negotiate.js';
 import { deleteFrame, FrameNotifier, invalEntryFrame, invalInodeFrame } from '../../src/fuse/notify.js';
 import type { FileAttributes } from '../../src/fuse/operations.js';
 import { type InitReply, putEntry, putHeader, putInit, putStatxReply } from '../../src/fuse/reply.js';
@@ -84,20 +84,28 @@ t.test('INIT asks for what is wanted out of what is offered', async (t) => {
   t.match(negotiate({ ...request, flags: 0 }, true), { flags: 0, flags2: 0, maxWrite: 131072, maxPages: 32 });
   t.equal(negotiate({ ...request, minor: 27 }, true), -errno.EPROTO);
   t.match(negotiate({ ...request, minor: 99 }, true), { minor: 45 }, 'never newer than what is known');
+  t.ok(mixesDirectIo(reply));
+  t.notOk(mixesDirectIo({ ...reply, minor: 40 }), 'older kernels keep pages that a direct write made old');
+  t.notOk(mixesDirectIo({ ...reply, flags2: 0 }), 'nor without mappings');
 });
 
 t.test('passthrough is asked for where it is wanted and offered', async (t) => {
   const offered = { major: 7, minor: 45, maxReadahead: 0, flags: init.INIT_EXT, flags2: 0xffffffff };
-  t.match(negotiate(offered, true), { flags: init.INIT_EXT, flags2: init2.PASSTHROUGH, maxStackDepth: 1 });
-  t.match(negotiate(offered, false), { flags2: 0, maxStackDepth: 0 });
-  t.match(negotiate({ ...offered, flags2: ~init2.PASSTHROUGH }, true), { flags2: 0, maxStackDepth: 0 });
+  t.match(negotiate(offered, true), {
+    flags: init.INIT_EXT,
+    flags2: init2.PASSTHROUGH | init2.DIRECT_IO_ALLOW_MMAP,
+    maxStackDepth: 1,
+  });
+  const others = { flags2: init2.DIRECT_IO_ALLOW_MMAP, maxStackDepth: 0 };
+  t.match(negotiate(offered, false), others);
+  t.match(negotiate({ ...offered, flags2: ~init2.PASSTHROUGH }, true), others);
   t.match(negotiate({ ...offered, flags: 0 }, true), { flags2: 0, maxStackDepth: 0 }, 'not without INIT_EXT');
   const out = new Frame(Buffer.alloc(OUT_HEADER_BYTES + INIT_OUT_BYTES));
   putInit(out, OUT_HEADER_BYTES, negotiate(offered, true) as InitReply);
   // struct fuse_init_out of linux/fuse.h: flags2 at 32, max_stack_depth at 36.
   t.same(
     [out.view.getUint32(OUT_HEADER_BYTES + 32, true), out.view.getUint32(OUT_HEADER_BYTES + 36, true)],
-    [1 << 5, 1],
+    [(1 << 5) | (1 << 4), 1],
   );
 });
 

@@ -20,6 +20,7 @@ import { makeFile, mayBeMade } from './new-names.js';
 
 const O_ACCMODE = 3;
 const O_WRONLY = 1;
+const O_APPEND = 0o2000;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 
@@ -61,9 +62,18 @@ export function openReply(volume: Volume, inode: Inode, flags: number): OpenRepl
   const version = inode.version?.etag;
   const keepCache = inode.kernelPages !== undefined && inode.kernelPages === version;
   inode.kernelPages = version;
-  // Pages that nobody reads through this descriptor would be copied into the kernel and out again.
-  const directIo = (flags & O_ACCMODE) === O_WRONLY;
-  return { fh: volume.handles.openFile(inode, flags), keepCache, directIo };
+  const directIo = volume.mixesDirectIo && isDirect(inode, flags);
+  return { fh: volume.handles.openFile(inode, flags, directIo), keepCache, directIo };
+}
+
+/**
+ * Pages that nobody reads through this descriptor would be copied into the kernel and out again. Not where others read
+ * what is appended (a log), nor beside those who have it open with pages: those would be told the new size before their
+ * pages are dropped.
+ */
+function isDirect(inode: Inode, flags: number): boolean {
+  if (inode.directWriters > 0) return true;
+  return (flags & (O_ACCMODE | O_APPEND)) === O_WRONLY && inode.handles === 0;
 }
 
 export async function create(
