@@ -246,6 +246,7 @@ async function commitMove(volume: Volume, inode: Inode, from: string): Promise<v
 /** chmod, chown, utimens and xattrs of an object whose bytes stay: a copy onto itself inside the store. */
 async function commitAttributes(volume: Volume, inode: Inode): Promise<void> {
   const key = keyOf(volume, inode);
+  let isDateGood = true;
   for (let attempt = 0; ; attempt++) {
     const before = inode.attributes;
     const attributes = await writeAttributes(volume, inode);
@@ -256,7 +257,7 @@ async function commitAttributes(volume: Volume, inode: Inode): Promise<void> {
     noteSending(volume, inode, sent);
     let reply: WriteReply;
     try {
-      reply = await copyOntoItself(volume, inode, key, attributes);
+      reply = await copyOntoItself(volume, inode, key, attributes, isDateGood ? version.lastModified : undefined);
       crashPoint('attributes-stored');
     } catch (error) {
       const isLate = inode.lateAttributes === inode.attributes;
@@ -264,6 +265,8 @@ async function commitAttributes(volume: Volume, inode: Inode): Promise<void> {
         return leaveAsSent(volume, inode, error);
       if (!isConflict(error) || attempt > 1) throw error;
       const now = await headIfPresent(volume, key);
+      // A server that refuses the date which it tells itself (versitygw): it says nothing there.
+      if (now?.lastModified === version.lastModified) isDateGood = false;
       if (now === undefined || volume.writeBack === undefined || !isSent(now, sent)) {
         if (lookAgain(volume, inode, now)) continue;
         if (isLate) return;

@@ -20,13 +20,14 @@ export async function copyOntoItself(
   inode: Inode,
   key: string,
   attributes: WriteAttributes,
+  since: number | undefined,
 ): Promise<WriteReply> {
   const { version } = inode;
   if (version === undefined) throw new FsError(errno.ESTALE, inode.path);
   if (version.size <= MAX_COPY_BYTES) {
     return volume.client.copy(key, key, {
       ifMatch: version.etag,
-      sourceIfUnmodifiedSince: version.lastModified,
+      sourceIfUnmodifiedSince: since,
       replace: attributes,
     });
   }

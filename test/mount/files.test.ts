@@ -11,7 +11,7 @@ t.setTimeout(120_000);
 
 t.test(
   'what is written is an object as soon as it is closed',
-  { skip: without('markerMetadata', 'ownLastModified') },
+  { skip: without('markerMetadata') },
   async (t) => {
     await withBucket(t, async ({ dir, sh, store, place }) => {
       await sh(`umask 022; mkdir d; printf hello > d/a.txt; chmod 640 d/a.txt; touch -d @1234567890.123456789 d/a.txt`);
@@ -155,7 +155,7 @@ except PermissionError: pass`);
 
 t.test(
   'attributes survive a remount with nothing kept',
-  { skip: without('markerMetadata', 'ownLastModified') },
+  { skip: without('markerMetadata') },
   async (t) => {
     await withBucket(t, async ({ py, remount, store }) => {
       await py(`
@@ -191,7 +191,7 @@ for name in ("d", "d/f", "d/link"):
   },
 );
 
-t.test('extended attributes', { skip: without('markerMetadata', 'ownLastModified') }, async (t) => {
+t.test('extended attributes', { skip: without('markerMetadata') }, async (t) => {
   await withBucket(t, async ({ py, remount, store, sh }) => {
     await sh('printf data > f.json; mkdir d');
     await py(`

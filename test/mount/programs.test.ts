@@ -20,7 +20,7 @@ async function makeTree({ local }: Bucket): Promise<void> {
   await check(script);
 }
 
-t.test('tar, find, grep, dd', { skip: without('ownLastModified') }, async (t) => {
+t.test('tar, find, grep, dd', { skip: noKernelMounts }, async (t) => {
   await withBucket(t, async (bucket) => {
     const { local, dir, sh } = bucket;
     await makeTree(bucket);
@@ -52,7 +52,7 @@ for i in range(25):
 
 t.test(
   'rsync: the second run transfers nothing',
-  { skip: missing('rsync') || without('markerMetadata', 'ownLastModified') },
+  { skip: missing('rsync') || without('markerMetadata') },
   async (t) => {
     await withBucket(t, async (bucket) => {
       const { local, dir } = bucket;
@@ -75,7 +75,7 @@ t.test(
   },
 );
 
-t.test('git: clone, commit, fsck', { skip: missing('git') || without('ownLastModified') }, async (t) => {
+t.test('git: clone, commit, fsck', { skip: missing('git') || noKernelMounts }, async (t) => {
   await withBucket(t, async (bucket) => {
     const { local, sh } = bucket;
     await makeTree(bucket);
