@@ -178,11 +178,14 @@ export async function settleStaged(
   info: KnownObject,
   carried: CarryOver | undefined,
 ): Promise<void> {
+  // Its last name and handle may have gone while it was sent, and the staged file with them.
+  const isGone = inode.staged !== staged;
   inode.staged = undefined;
   inode.dirty = inode.storedKey !== undefined || inode.attributesChanged;
   // Before the staged file goes: nothing may name it any more.
   volume.writeBack?.settle(inode);
   dropCached(volume, inode);
+  if (isGone) return staged.close();
   const key = keyOf(volume, inode);
   try {
     const source = { key, etag: info.etag };

@@ -60,7 +60,8 @@ export function toErrno(error: unknown, logger: Logger, operation: string): Fail
   if (error instanceof DOMException && error.name === 'AbortError') return -errno.EINTR;
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   const known = code === undefined ? undefined : byCode[code];
-  logger.error({ err: error, operation }, 'an operation failed');
+  // A size that the local disk has no file of is what the program asked for, and no fault.
+  logger[code === 'EFBIG' ? 'debug' : 'error']({ err: error, operation }, 'an operation failed');
   return -(known ?? errno.EIO);
 }
 

@@ -163,9 +163,11 @@ t.test('a waiting operation ends with its caller', { skip }, async (t) => {
   const filesystem = new MemoryFilesystem();
   let waiting = 0;
   let interrupted = 0;
+  const answers: Array<(answer: number) => void> = [];
   const fsync: Operations['fsync'] = (ctx) =>
     new Promise((resolve) => {
       waiting += 1;
+      answers.push(resolve);
       ctx.signal.addEventListener('abort', () => {
         interrupted += 1;
         resolve(-errno.EINTR);
@@ -192,6 +194,19 @@ print(ctypes.CDLL(None).fsync(fd))`;
     timed.child.kill('SIGTERM');
     t.match(await timed.result, { signal: 'SIGTERM', timedOut: false });
     t.equal(interrupted, 2);
+    const handler = `
+import os, signal
+signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
+fd = os.open("${directory}/a", os.O_RDWR)
+os.fsync(fd)
+print("in the end", flush=True)`;
+    const handling = start('python3', ['-c', handler]);
+    await until('a third operation waits', () => waiting === 3);
+    handling.child.kill('SIGTERM');
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    t.equal(interrupted, 2, 'a database that handles SIGTERM must not get EINTR from fsync');
+    for (const answer of answers) answer(0);
+    t.match(await handling.result, { code: 0, stdout: 'handled\nin the end\n' });
     await until('nothing is pending', () => mounted.stats().session.pending === 0);
   });
 });

@@ -1,6 +1,7 @@
 /** Write-back without a kernel: what answers at once, what it costs in requests, and what is there after the daemon ended. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import pino from 'pino';
 import t from 'tap';
 import { KiB, MiB } from '../../src/constants.js';
 import type { EntryReply } from '../../src/fuse/operations.js';
@@ -333,6 +334,24 @@ t.test('changes under an upload: what is there at the end is what the program wr
     t.equal(volume.body('g/'), undefined);
   });
 });
+
+t.test(
+  'a file that is removed under its upload is not kept in the cache, which is no trouble to tell of',
+  async (t) => {
+    await withWriteBack(t, async (volume) => {
+      const told: string[] = [];
+      const logger = pino({ level: 'warn' }, { write: (line: string) => void told.push(line) });
+      await volume.remount(false, { writeBack: true, logger });
+      for (const size of [100, 100 * KiB]) {
+        await volume.write('a', Buffer.alloc(size, 'a'));
+        volume.client.add({ method: 'put', times: 1, action: { kind: 'call', before: () => volume.unlink('a') } });
+        await volume.fs.flushAll();
+        t.same([...volume.memory.objects.keys()], []);
+      }
+      t.same(told, []);
+    });
+  },
+);
 
 t.test('fsync waits for the store and tells its failure; the data stays and goes later', async (t) => {
   await withWriteBack(t, async (volume) => {
