@@ -168,3 +168,15 @@ t.test('-o acl: ACLs outlive the daemon, and the kernel goes by them', { skip },
   t.match(await check(`cd ${dir}; getfacl -cpn f; ${asOther('cat f g')}`), /user:4711:r--[\s\S]*^secret\n.*denied/m);
   await umount(t, place);
 });
+
+t.test('-o dev: device nodes open, and without it they do not', { skip }, async (t) => {
+  const place = await makePlace(t);
+  const dir = place.mountpoint;
+  await place.mount();
+  await check(`mknod ${dir}/null c 1 3`);
+  t.match((await sh(`echo x > ${dir}/null`)).stderr, /Permission denied/);
+  await umount(t, place);
+  await place.mount(['-o', 'dev']);
+  t.equal(await check(`echo x > ${dir}/null; cat ${dir}/null`), '');
+  await umount(t, place);
+});

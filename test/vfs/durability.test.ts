@@ -39,6 +39,14 @@ async function losePower(volume: TestVolume, name: string): Promise<void> {
   await volume.mount({ writeBack, stateDirectory: state, cacheDirectory: join(volume.directory, `cache-${name}`) });
 }
 
+const fsyncdir = (volume: TestVolume, path: string): Promise<number> =>
+  volume.with(path, async (nodeid) => {
+    const { fh } = await ok(volume.fs.opendir(ctx, nodeid, 0));
+    const result = await ok(volume.fs.fsyncdir(ctx, nodeid, fh, false));
+    await volume.fs.releasedir(nodeid, fh);
+    return result;
+  });
+
 /** Writes over a file, which the store does not get. */
 async function overwrite(volume: TestVolume, path: string, text: string): Promise<void> {
   const file = await volume.open(path, O_WRONLY);
@@ -90,13 +98,16 @@ t.test('with --fsync=disk fsync waits for this disk and not for the store', (t) 
       await volume.writeAt(file, 0, 'behind');
       volume.requests();
       t.equal(await ok(volume.fs.fsync(ctx, file.nodeid, file.fh, false)), 0);
+      await volume.mkdir('d');
+      volume.requests();
+      t.equal(await fsyncdir(volume, ''), 0);
       t.same(volume.requests(), {});
       volume.client.add({ method: 'put', action: { kind: 'fail', error: 'Timeout' } });
       await volume.closeFile(file);
       volume.client.clear();
       await losePower(volume, 'fsync');
       await volume.fs.flushAll();
-      t.equal(volume.body('f'), 'behind');
+      t.same([volume.body('f'), volume.body('d/')], ['behind', '']);
       t.same(volume.fs.status().conflicts, []);
     },
     { writeBack, fsync: 'disk' },
@@ -106,13 +117,6 @@ t.test('with --fsync=disk fsync waits for this disk and not for the store', (t) 
 t.test('fsync of a directory waits until its names are in the store', (t) =>
   withVolume(
     async (volume) => {
-      const fsyncdir = (): Promise<number> =>
-        volume.with('d', async (nodeid) => {
-          const { fh } = await ok(volume.fs.opendir(ctx, nodeid, 0));
-          const result = await ok(volume.fs.fsyncdir(ctx, nodeid, fh, false));
-          await volume.fs.releasedir(nodeid, fh);
-          return result;
-        });
       for (const name of ['d/gone', 'd/old', 'e/other']) await volume.put(name, name);
       await volume.write('d/new', 'made');
       await volume.mkdir('d/sub');
@@ -120,7 +124,7 @@ t.test('fsync of a directory waits until its names are in the store', (t) =>
       await volume.unlink('d/gone');
       await chmod(volume, 'e/other', 0o600);
       t.notOk(volume.memory.objects.has('d/new'));
-      t.equal(await fsyncdir(), 0);
+      t.equal(await fsyncdir(volume, 'd'), 0);
       const keys = [...volume.memory.objects.keys()].filter((key) => key !== 'd/').sort();
       t.same(keys, ['d/new', 'd/renamed', 'd/sub/', 'e/other']);
       t.equal(volume.memory.objects.get('e/other')?.metadata.mode, undefined, 'another directory');
