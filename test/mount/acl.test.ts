@@ -7,9 +7,10 @@ import { dirname } from 'node:path';
 import t, { type Test } from 'tap';
 import { decodeAttributes } from '../../src/vfs/attribute.js';
 import { type Bucket, type BucketOptions, withBucket } from './bucket.js';
-import { check, noKernelMounts } from './harness.js';
+import { check } from './harness.js';
+import { without } from './s3-place.js';
 
-const skip = noKernelMounts;
+const skip = without('markerMetadata', 'ownLastModified');
 t.setTimeout(200_000);
 
 /** `as USER GROUPS SCRIPT`: what becomes of a script of another user; nobody but 4700 is in group 4800 by chance. */
