@@ -32,6 +32,11 @@ export const MAX_FETCH_BYTES = 8 * MiB;
 
 /** Writes up to this go to the staged file without a thread (bytes). */
 export const STAGED_SYNC_WRITE_BYTES = 64 * KiB;
+/** A write is answered before it is done only while its disk has so much more room (bytes) ... */
+export const DISK_ROOM_MARGIN_BYTES = 256 * MiB;
+/** ... which is asked anew after so many bytes, or so long (ms). */
+export const DISK_ROOM_STEP_BYTES = 64 * MiB;
+export const DISK_ROOM_STEP_MS = 200;
 /**
  * A file is uploaded while it is written when that takes long: for at least so many ms, at no more than so many bytes a
  * second, and so many full parts are there. What is written faster is all there before the store could have had much of

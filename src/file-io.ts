@@ -1,5 +1,5 @@
-/** Positioned reads and writes of whole buffers over libuv's thread pool: short counts are continued. */
-import { read, write, writev } from 'node:fs';
+/** Positioned reads and writes of whole buffers, most over libuv's thread pool: short counts are continued. */
+import { read, write, writeSync, writev } from 'node:fs';
 
 /** Fills `bytes` from `position`; answers how many there were (fewer only at the end of the file). */
 export function pread(fd: number, bytes: Uint8Array, position: number): Promise<number> {
@@ -39,6 +39,16 @@ export function pwrite(fd: number, bytes: Uint8Array, position: number): Promise
     };
     step(0);
   });
+}
+
+/** The same at once. Throws ShortWrite. */
+export function pwriteSync(fd: number, bytes: Uint8Array, position: number): void {
+  let written = 0;
+  try {
+    while (written < bytes.length) written += writeSync(fd, bytes, written, bytes.length - written, position + written);
+  } catch (error) {
+    throw Object.assign(error as NodeJS.ErrnoException, { written });
+  }
 }
 
 /** Several pieces, one behind the other, in one hop through the thread pool. */

@@ -35,6 +35,8 @@ export class Call implements RequestContext {
   pending = false;
   /** The request buffer, while the operation may still look into it. */
   frame: Frame | undefined = undefined;
+  /** Until when it does, also behind its answer. */
+  kept: Promise<unknown> | undefined = undefined;
   /** For READDIR: the lookups in it are taken back when it is not sent. */
   sink: DirentBuffer | undefined = undefined;
   // Most operations never look at their signal, so it is made when asked for.
@@ -56,6 +58,10 @@ export class Call implements RequestContext {
       if (this.#interrupted) this.#controller.abort();
     }
     return this.#controller.signal;
+  }
+
+  keepUntil(done: Promise<unknown>): void {
+    this.kept = done;
   }
 
   /** Nobody waits for the answer any more. */

@@ -27,6 +27,11 @@ export interface RequestContext {
   readonly gid: number;
   readonly pid: number;
   readonly signal: AbortSignal;
+  /**
+   * The request's bytes are still looked at when the operation has answered, until this resolves. Absent where the driver
+   * cannot leave them alone for so long.
+   */
+  keepUntil?(done: Promise<unknown>): void;
 }
 
 export interface FileAttributes {
@@ -201,7 +206,7 @@ export interface Operations {
     offset: number,
     size: number,
   ): Answer<Uint8Array | Uint8Array[]>;
-  /** `data` is a view of the request buffer, valid until the answer. Answers the number of bytes taken. */
+  /** `data` is a view of the request buffer, valid until the answer (or ctx.keepUntil). Answers the number of bytes taken. */
   write(
     ctx: RequestContext,
     nodeid: number,

@@ -130,9 +130,20 @@ export class Session {
     } catch (error) {
       this.threw(call, error);
     }
-    if (!holds || own || !call.pending || call.replied) return false;
+    if (!holds || own) return false;
+    const isWaiting = call.pending && !call.replied;
+    if (!isWaiting && call.kept === undefined) return false;
     call.frame = frame;
+    if (!isWaiting) this.#giveBack(call);
     return true;
+  }
+
+  #giveBack(call: Call): void {
+    const { frame, kept } = call;
+    call.frame = undefined;
+    if (frame === undefined) return;
+    if (kept === undefined) this.#channel.giveBack(frame);
+    else void kept.finally(() => this.#channel.giveBack(frame)).catch(() => undefined);
   }
 
   #serve(call: Call, frame: Frame): void {
@@ -210,8 +221,7 @@ export class Session {
 
   #settled(call: Call): void {
     this.#pending.delete(call.unique);
-    if (call.frame) this.#channel.giveBack(call.frame);
-    call.frame = undefined;
+    this.#giveBack(call);
     if (this.#pending.size === 0) this.#idle?.();
   }
 

@@ -57,6 +57,7 @@ export async function commitLocked(volume: Volume, inode: Inode): Promise<void> 
 }
 
 async function commitStaged(volume: Volume, inode: Inode, staged: StagedFile): Promise<void> {
+  await staged.behind.answeredDone();
   await keepCopies(inode);
   await keepBase(volume, inode, staged);
   const { generation, size } = staged;

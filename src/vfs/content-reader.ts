@@ -22,6 +22,7 @@ export async function readStaged(
   end: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array[]> {
+  await staged.behind.answeredDone(start, end);
   const pieces: Uint8Array[] = [];
   for (const run of [...staged.layout.runs(start, end)]) {
     if (run.kind === 'written') pieces.push(await staged.read(run.start, run.end));

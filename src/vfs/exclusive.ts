@@ -7,7 +7,7 @@ import { errno } from '../errno.js';
 import { isConflict } from '../writeback/upload.js';
 import { commitLocked } from './commit.js';
 import type { Inode } from './inode.js';
-import { resolve, resolveNow } from './resolve.js';
+import { resolve, resolveNow, type Waiter } from './resolve.js';
 import { takeSent } from './sent.js';
 import { FsError } from './to-errno.js';
 import { changing } from './tree-lock.js';
@@ -20,10 +20,10 @@ export function resolveForNew(
   volume: Volume,
   parent: Inode,
   name: string,
-  signal: AbortSignal,
+  waiter: Waiter,
 ): Inode | undefined | Promise<Inode | undefined> {
   const ask = volume.options.exclusive === 's3' ? resolveNow : resolve;
-  return ask(volume, parent, name, signal);
+  return ask(volume, parent, name, waiter);
 }
 
 /** Brings a new file, or with write-back a new directory, to the store; it is not there any more when this rejects. */

@@ -20,6 +20,7 @@ import { type Logger, silentLogger } from '../log.js';
 import type { ObjectClient } from '../s3/object-client.js';
 import { WatchedClient } from '../s3/watched-client.js';
 import type { Conflict } from '../writeback/conflict.js';
+import { DiskRoom } from '../writeback/disk-room.js';
 import type { FlushState } from '../writeback/flush-queue.js';
 import { Journal } from '../writeback/journal.js';
 import { StagingSpace } from '../writeback/staging-space.js';
@@ -172,7 +173,7 @@ export async function openFilesystem(options: FilesystemOptions): Promise<Filesy
     openForLong: undefined as never,
     passthrough: undefined as never,
     conflicts: [],
-    staging: new StagingSpace(options.stagingBytes),
+    staging: new StagingSpace(options.stagingBytes, new DiskRoom(options.stateDirectory)),
     streams: undefined as never,
     writeBack: undefined,
     notifier: undefined,

@@ -9,6 +9,7 @@ import type { Listing } from '../cache/listing.js';
 import type { Walk } from '../cache/walks.js';
 import { LOOKUP_SERIES, LOOKUP_SERIES_MS, MAX_REMEMBERED_ABSENCES } from '../constants.js';
 import { errno } from '../errno.js';
+import type { RequestContext } from '../fuse/operations.js';
 import type { ListPage, ObjectInfo } from '../s3/object-client.js';
 import { firstBelow, hasFolderMarker, headIfPresent, isNothing } from './find-key.js';
 import type { Inode } from './inode.js';
@@ -21,12 +22,15 @@ import { goneVersion, isAllGone, isGone } from './write-back/gone.js';
 /** Records of one directory's overlay after which those that no listing needs are dropped, each time it has grown so much. */
 const OVERLAY_SWEEP = 1024;
 
+/** Who waits for an answer; its signal is made when it is looked at, which most answers do not need. */
+export type Waiter = Pick<RequestContext, 'signal'>;
+
 /** The inode of a name, or undefined when it does not exist. Answers at once where nothing has to be asked. */
 export function resolve(
   volume: Volume,
   parent: Inode,
   name: string,
-  signal?: AbortSignal,
+  waiter?: Waiter,
 ): Inode | undefined | Promise<Inode | undefined> {
   const { directory } = parent;
   if (directory === undefined) throw new FsError(errno.ENOTDIR, parent.path);
@@ -35,7 +39,7 @@ export function resolve(
   const local = resolveLocally(volume, parent, directory, name);
   if (local !== 'unknown') return local;
   if (parent.orphanKey !== undefined) return undefined;
-  return ask(volume, parent, name, part, signal);
+  return ask(volume, parent, name, part, waiter?.signal);
 }
 
 /** The same, but that it does not exist is the answer of the store now. */
@@ -43,7 +47,7 @@ export function resolveNow(
   volume: Volume,
   parent: Inode,
   name: string,
-  signal?: AbortSignal,
+  waiter?: Waiter,
 ): Inode | undefined | Promise<Inode | undefined> {
   const { directory } = parent;
   if (directory === undefined) throw new FsError(errno.ENOTDIR, parent.path);
@@ -51,7 +55,7 @@ export function resolveNow(
   if (part === undefined || parent.orphanKey !== undefined) return undefined;
   const local = resolveLocally(volume, parent, directory, name);
   if (local !== undefined && local !== 'unknown') return local;
-  return ask(volume, parent, name, part, signal);
+  return ask(volume, parent, name, part, waiter?.signal);
 }
 
 function resolveLocally(

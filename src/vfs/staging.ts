@@ -33,6 +33,23 @@ export function stage(volume: Volume, inode: Inode, size?: number): StagedFile {
 }
 
 /**
+ * What programs were answered to have written is in the staged file when this resolves (undefined: it is). Rejects where
+ * one of those writes failed.
+ */
+export function landed(inode: Inode): Promise<void> | undefined {
+  const { behind } = inode.staged ?? {};
+  if (behind === undefined) return undefined;
+  const tell = (): void => {
+    const failure = behind.takeFailure();
+    if (failure !== undefined) throw failure;
+  };
+  const done = behind.answeredDone();
+  if (done !== undefined) return done.then(tell);
+  tell();
+  return undefined;
+}
+
+/**
  * Its name, or an extended attribute, changed: ctime is now. Not the same object as before: who is sending the attributes
  * sees that they are others by now.
  */

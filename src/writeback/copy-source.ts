@@ -12,3 +12,17 @@ export interface CopySource {
   /** No range refers to it any more. */
   release(): void;
 }
+
+/** Those that ranges of one staged file refer to. */
+export class CopySources extends Set<CopySource> {
+  /** Lets go of those that none of `ranges` refers to any more. */
+  keepOnly(ranges: Iterable<{ readonly source: CopySource }>): void {
+    if (this.size === 0) return;
+    const used = new Set([...ranges].map(({ source }) => source));
+    for (const source of [...this]) {
+      if (used.has(source)) continue;
+      this.delete(source);
+      source.release();
+    }
+  }
+}

@@ -79,15 +79,19 @@ export function encodeFileHeader(): Buffer {
 }
 
 export function encodeFrame(sequence: number, items: readonly JournalItem[]): Buffer {
-  const payload = Buffer.from(JSON.stringify(items));
-  if (payload.length > MAX_PAYLOAD_BYTES) throw new RangeError(`a frame of ${payload.length} bytes is too large`);
-  const header = Buffer.alloc(FRAME_HEADER_BYTES);
-  header.writeUInt32LE(FRAME_MAGIC, 0);
-  header.writeUInt32LE(payload.length, 4);
-  header.writeUInt32LE(sequence % 2 ** 32, 8);
-  header.writeUInt32LE(Math.floor(sequence / 2 ** 32), 12);
-  header.writeUInt32LE(crc32(payload, crc32(header.subarray(0, 16))) >>> 0, 16);
-  return Buffer.concat([header, payload]);
+  const payload = JSON.stringify(items);
+  const length = Buffer.byteLength(payload);
+  if (length > MAX_PAYLOAD_BYTES) throw new RangeError(`a frame of ${length} bytes is too large`);
+  // In place: every close() of a small file is one frame.
+  const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + length);
+  frame.writeUInt32LE(FRAME_MAGIC, 0);
+  frame.writeUInt32LE(length, 4);
+  frame.writeUInt32LE(sequence % 2 ** 32, 8);
+  frame.writeUInt32LE(Math.floor(sequence / 2 ** 32), 12);
+  frame.write(payload, FRAME_HEADER_BYTES);
+  const sum = crc32(frame.subarray(FRAME_HEADER_BYTES), crc32(frame.subarray(0, 16)));
+  frame.writeUInt32LE(sum >>> 0, 16);
+  return frame;
 }
 
 /**

@@ -7,6 +7,7 @@ import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KiB, MiB } from '../constants.js';
 import { crashPoint } from '../crash-point.js';
+import { pwriteSync } from '../file-io.js';
 import { IDENTITY_ID, type JournalLogger, mustBelongTo, readIfThere, tellDamage } from './journal-before.js';
 import {
   encodeFileHeader,
@@ -194,8 +195,7 @@ export class Journal {
   }
 
   #write(frame: Buffer): void {
-    for (let done = 0; done < frame.length; )
-      done += writeSync(this.#fd, frame, done, frame.length - done, this.#end + done);
+    pwriteSync(this.#fd, frame, this.#end);
     this.#end += frame.length;
     this.#allocated = Math.max(this.#allocated, this.#end);
   }
@@ -225,7 +225,7 @@ export class Journal {
     const path = `${this.path}.new`;
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, 0o600);
     try {
-      for (let done = 0; done < image.length; ) done += writeSync(fd, image, done, image.length - done, done);
+      pwriteSync(fd, image, 0);
       fsyncSync(fd);
     } catch (error) {
       closeSync(fd);
@@ -284,8 +284,7 @@ export class Journal {
         .finally(() => file.close());
       const frames = Buffer.concat(this.#tail);
       const fd = openSync(path, constants.O_RDWR);
-      for (let done = 0; done < frames.length; )
-        done += writeSync(fd, frames, done, frames.length - done, image.length + done);
+      pwriteSync(fd, frames, image.length);
       this.#replace(fd, image.length + frames.length);
       this.#failed = false;
       this.#mustRewrite = false;

@@ -3,18 +3,21 @@
  * the layout that says which of its bytes were written here, and where the others come from. Nothing is downloaded to
  * begin with.
  */
-import { closeSync, constants, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { INLINE_FILE_BYTES, STAGED_SYNC_WRITE_BYTES } from '../constants.js';
-import { pread, pwrite, type ShortWrite } from '../file-io.js';
-import type { CopySource } from './copy-source.js';
+import { pread, pwriteSync, type ShortWrite } from '../file-io.js';
+import { type CopySource, CopySources } from './copy-source.js';
 import type { Extent, ExtentMap } from './extent-map.js';
 import { Layout, type SavedLayout } from './layout.js';
 import { StagingSpace } from './staging-space.js';
+import { type BehindFile, WritesBehind } from './writes-behind.js';
 
-export class StagedFile {
+export class StagedFile implements BehindFile {
   readonly path: string;
+  /** Its name in its directory. */
+  readonly id: string;
   readonly layout: Layout<CopySource>;
   /** Counts changes; an upload remembers the one it began with. */
   generation = 0;
@@ -22,10 +25,9 @@ export class StagedFile {
   /** Reads and writes in the thread pool; the descriptor must outlive them. */
   #busy = 0;
   #closing = false;
-  #truncations = 0;
-  /** Ranges that the thread pool is writing: their bytes are newer than what the layout says. */
-  readonly #underWay = new Set<Extent>();
-  #sources = new Set<CopySource>();
+  /** What the thread pool is writing: newer than what the layout says. */
+  readonly behind = new WritesBehind(this);
+  readonly sources = new CopySources();
   readonly #space: StagingSpace;
   /** Taken from it (bytes): no less than what was written and still counts. */
   #held = 0;
@@ -45,6 +47,7 @@ export class StagedFile {
   private constructor(path: string, layout: Layout<CopySource>, space: StagingSpace) {
     this.#space = space;
     this.path = path;
+    this.id = basename(path);
     this.layout = layout;
   }
 
@@ -88,8 +91,7 @@ export class StagedFile {
     if (memory === undefined) return;
     this.#open(constants.O_CREAT | constants.O_EXCL);
     try {
-      const length = Math.min(this.size, memory.length);
-      for (let done = 0; done < length; ) done += writeSync(this.fd, memory, done, length - done, done);
+      pwriteSync(this.fd, memory.subarray(0, this.size), 0);
       if (this.size > this.baseBytes) ftruncateSync(this.fd, this.size);
     } catch (error) {
       closeSync(this.fd);
@@ -119,18 +121,13 @@ export class StagedFile {
     return staged;
   }
 
-  /** Its name in its directory. */
-  get id(): string {
-    return basename(this.path);
-  }
-
   get fd(): number {
     if (this.#fd === undefined) throw new Error(`staged file ${this.path} is closed`);
     return this.#fd;
   }
 
   get size(): number {
-    return this.layout.size;
+    return this.behind.isEmpty ? this.layout.size : Math.max(this.layout.size, this.behind.end);
   }
 
   get baseBytes(): number {
@@ -151,26 +148,50 @@ export class StagedFile {
    * written: less than all only where the disk is full. `data` must not change before. Throws with code ENOSPC.
    */
   write(offset: number, data: Uint8Array): number | Promise<number> {
-    this.#take(this.written.missing(offset, offset + data.length));
-    // Counted before and after: an upload that ends in between must not take the file for unchanged.
-    this.generation++;
-    this.onChange?.(offset, offset + data.length);
-    this.#fit(offset + data.length);
+    const end = offset + data.length;
+    const before = this.behind.answeredDone(offset, end);
+    if (before !== undefined) return this.#using(before.then(() => this.write(offset, data)));
+    this.#begin(offset, end);
     if (this.#memory !== undefined) {
       this.#memory.set(data, offset);
-      return this.#note(offset, data.length);
+      this.landed(offset, end);
+      return data.length;
     }
-    if (data.length > STAGED_SYNC_WRITE_BYTES) return this.#using(this.#writeBehind(offset, data));
-    let done = 0;
+    if (data.length > STAGED_SYNC_WRITE_BYTES) return this.#using(this.behind.begin(offset, data, false));
+    let done = data.length;
     try {
-      while (done < data.length) done += writeSync(this.fd, data, done, data.length - done, offset + done);
+      pwriteSync(this.fd, data, offset);
     } catch (error) {
+      done = (error as ShortWrite).written ?? 0;
       if (done === 0) {
         this.#settle();
         throw error;
       }
     }
-    return this.#note(offset, done);
+    this.landed(offset, offset + done);
+    return done;
+  }
+
+  /**
+   * The same for a program that is answered at once: resolves when `data` may change. undefined: it has to wait for its
+   * write, because that is small, or others are written there, or the disk may become full.
+   */
+  handOver(offset: number, data: Uint8Array): Promise<void> | undefined {
+    const end = offset + data.length;
+    if (data.length <= STAGED_SYNC_WRITE_BYTES || this.behind.isWriting(offset, end)) return undefined;
+    if (!this.#space.fitsOnDisk(data.length)) return undefined;
+    this.#begin(offset, end);
+    // A failure is kept for who writes next, or closes it.
+    const ignore = (): void => undefined;
+    return this.#using(this.behind.begin(offset, data, true)).then(ignore, ignore);
+  }
+
+  #begin(offset: number, end: number): void {
+    this.#take(this.written.missing(offset, end));
+    // Counted before and after: an upload that ends in between must not take the file for unchanged.
+    this.generation++;
+    this.onChange?.(offset, end);
+    this.#fit(end);
   }
 
   #take(bytes: number): void {
@@ -184,27 +205,6 @@ export class StagedFile {
     const bytes = this.#closing ? 0 : this.layout.stagedBytes;
     this.#space.give(this.#held - bytes);
     this.#held = bytes;
-  }
-
-  async #writeBehind(offset: number, data: Uint8Array): Promise<number> {
-    const range = { start: offset, end: offset + data.length };
-    this.#underWay.add(range);
-    try {
-      for (;;) {
-        const truncations = this.#truncations;
-        let done = data.length;
-        try {
-          await pwrite(this.fd, data, offset);
-        } catch (error) {
-          done = (error as ShortWrite).written ?? 0;
-          if (done === 0) throw error;
-        }
-        // A truncation may have cut off any part of it: done again, it comes after.
-        if (truncations === this.#truncations) return this.#note(offset, done);
-      }
-    } finally {
-      this.#underWay.delete(range);
-    }
   }
 
   #using<T>(work: Promise<T>): Promise<T> {
@@ -222,15 +222,25 @@ export class StagedFile {
     this.#settle();
   }
 
-  #note(offset: number, length: number): number {
-    this.layout.write(offset, offset + length);
+  landed(start: number, end: number): void {
+    this.layout.write(start, end);
     this.generation++;
-    this.onChange?.(offset, offset + length);
-    return length;
+    this.onChange?.(start, end);
+  }
+
+  reached(size: number): void {
+    this.layout.size = Math.max(this.layout.size, size);
+  }
+
+  zero(start: number, end: number): void {
+    ftruncateSync(this.fd, this.size);
+    pwriteSync(this.fd, Buffer.alloc(Math.max(0, Math.min(end, this.size) - start)), start);
   }
 
   truncate(size: number): void {
-    if (size < this.size) {
+    const shrinks = size < this.size;
+    this.behind.truncate(size);
+    if (shrinks) {
       this.layout.truncate(size);
       this.onShrink?.();
     }
@@ -239,7 +249,6 @@ export class StagedFile {
     if (this.#memory !== undefined) this.#memory.fill(0, size);
     else ftruncateSync(this.fd, size);
     this.layout.truncate(size);
-    this.#truncations++;
     this.generation++;
     this.onChange?.(size, Number.POSITIVE_INFINITY);
     this.dropUnusedSources();
@@ -250,12 +259,12 @@ export class StagedFile {
   clear(start: number, end: number): void {
     // At the end of what the staged file holds its room on the disk can be had back; elsewhere what lies there is stale.
     const last = this.written.extents[this.written.extents.length - 1];
-    const inFile = last === undefined || last.end <= end;
+    const inFile = this.behind.isEmpty && (last === undefined || last.end <= end);
+    this.behind.clear(start, end);
     if (this.#memory !== undefined) this.#memory.fill(0, start, Math.min(end, this.#memory.length));
     else if (inFile) {
       ftruncateSync(this.fd, start);
       ftruncateSync(this.fd, this.size);
-      this.#truncations++;
     }
     this.layout.clear(start, end, inFile || this.#memory !== undefined);
     this.generation++;
@@ -269,7 +278,8 @@ export class StagedFile {
     this.#spill();
     // Holes of the file are read as far as the file itself reaches.
     if (end > this.size) ftruncateSync(this.fd, end);
-    this.#sources.add(source);
+    this.behind.clear(start, end);
+    this.sources.add(source);
     this.layout.copy(start, end, source, sourceStart);
     this.generation++;
     this.onChange?.(start, end);
@@ -277,18 +287,8 @@ export class StagedFile {
     this.#settle();
   }
 
-  get sources(): ReadonlySet<CopySource> {
-    return this.#sources;
-  }
-
   dropUnusedSources(): void {
-    if (this.#sources.size === 0) return;
-    const used = new Set(this.layout.copied.ranges.map((range) => range.source));
-    for (const source of this.#sources) {
-      if (used.has(source)) continue;
-      this.#sources.delete(source);
-      source.release();
-    }
+    this.sources.keepOnly(this.layout.copied.ranges);
   }
 
   /**
@@ -309,12 +309,13 @@ export class StagedFile {
   }
 
   #fill(offset: number, bytes: Uint8Array, ranges: readonly Extent[]): boolean {
-    for (const { start, end } of this.#underWay) if (start < offset + bytes.length && end > offset) return false;
+    if (this.behind.isWriting(offset, offset + bytes.length)) return false;
     for (const { start, end } of ranges) {
       this.#take(this.written.missing(start, end));
       this.#fit(end);
-      if (this.#memory !== undefined) this.#memory.set(bytes.subarray(start - offset, end - offset), start);
-      else for (let at = start; at < end; ) at += writeSync(this.fd, bytes, at - offset, end - at, at);
+      const part = bytes.subarray(start - offset, end - offset);
+      if (this.#memory !== undefined) this.#memory.set(part, start);
+      else pwriteSync(this.fd, part, start);
       this.layout.write(start, end);
     }
     return true;
@@ -336,9 +337,7 @@ export class StagedFile {
   close(): void {
     this.#closing = true;
     if (this.#busy === 0) this.#closeNow();
-    const sources = this.#sources;
-    this.#sources = new Set();
-    for (const source of sources) source.release();
+    this.sources.keepOnly([]);
   }
 
   async remove(): Promise<void> {

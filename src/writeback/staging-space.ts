@@ -3,15 +3,27 @@
  * have succeeded; what is uploaded, removed or cut off makes room.
  */
 import { INLINE_TOTAL_BYTES } from '../constants.js';
+import type { DiskRoom } from './disk-room.js';
 
 export class StagingSpace {
   readonly limit: number;
   #used = 0;
   #memory = 0;
 
-  /** @param limit bytes */
-  constructor(limit: number) {
+  readonly #disk: DiskRoom | undefined;
+
+  /**
+   * @param limit bytes
+   * @param disk of the staged files; without it every write is waited for
+   */
+  constructor(limit: number, disk?: DiskRoom) {
     this.limit = limit;
+    this.#disk = disk;
+  }
+
+  /** Whether the disk is sure to take so many bytes. */
+  fitsOnDisk(bytes: number): boolean {
+    return this.#disk?.has(bytes) ?? false;
   }
 
   /** Bytes. */

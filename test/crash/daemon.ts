@@ -2,6 +2,7 @@
 import { appendFileSync } from 'node:fs';
 import { binary } from '../cli/fixture.js';
 import { type RunResult, run, start, within } from '../mount/harness.js';
+import { watchMemory } from './resident-memory.js';
 
 const READY_MS = 30_000;
 const LOG_TAIL = 4_000;
@@ -37,7 +38,9 @@ export class CrashDaemon {
       this.#log += text;
       appendFileSync(place.logFile, text);
     });
+    const leave = watchMemory(this.pid);
     child.once('exit', () => {
+      leave();
       this.endedAt = Date.now();
     });
     this.ended = result;

@@ -9,6 +9,7 @@ import { Ground } from './ground.js';
 import { killOnce, type Outcome } from './kill.js';
 import type { WriteBack } from './oracle.js';
 import { crashPointsOf, type Plan, planOf, tellPlan } from './plan.js';
+import { memoryVerdict } from './resident-memory.js';
 import { workloads as known } from './workload.js';
 
 interface Options {
@@ -153,6 +154,8 @@ function conclude(options: Options, statistics: Statistics): void {
       `every crash point was reached${missed.length > 0 ? `, but ${missed.join(', ')}` : ''}`,
       missed.length === 0,
     );
+  const memory = memoryVerdict();
+  statistics.check(memory.text, memory.ok);
   console.log(`\n${statistics.passed} passed, ${statistics.failed} failed`);
   process.exitCode = statistics.failed === 0 ? 0 : 1;
 }

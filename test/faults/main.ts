@@ -4,6 +4,7 @@
  * lost, the error of a trouble reaches the program (or `pailfs status`), and everything works again without a remount.
  */
 import { parseArgs } from 'node:util';
+import { memoryVerdict } from '../crash/resident-memory.js';
 import { onInterrupt } from '../mount/harness.js';
 import { failingDisk, failingSyncDisk, fullDisk } from './disks.js';
 import { Faults, type Plan } from './faults.js';
@@ -78,9 +79,11 @@ const done: Faults[] = [];
 if (scenarios.some(({ id }) => plan.chosen?.has(id) ?? true)) done.push(await runPart(plan, 'the run', storeInTrouble));
 for (const [name, part] of Object.entries(parts))
   if (plan.chosen?.has(name) ?? !onlyNamed.has(name)) done.push(await runPart(plan, name, part));
+const memory = memoryVerdict();
+console.log(`${memory.ok ? 'ok    ' : 'FAILED'} ${memory.text}`);
 const [passed, failed] = [
-  done.reduce((sum, one) => sum + one.passed, 0),
-  done.reduce((sum, one) => sum + one.failed, 0),
+  done.reduce((sum, one) => sum + one.passed, memory.ok ? 1 : 0),
+  done.reduce((sum, one) => sum + one.failed, memory.ok ? 0 : 1),
 ];
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -320,6 +320,28 @@ t.test('a large WRITE keeps its frame until the answer; a small one is copied', 
   t.equal(kernel.returned.length, 1);
 });
 
+t.test('a large WRITE that is answered early keeps its frame as long as the operation says', async (t) => {
+  let taken = (): void => undefined;
+  const until = new Promise<void>((resolve) => {
+    taken = resolve;
+  });
+  const filesystem = altered({
+    write: (ctx, _node, _fh, _offset, data) => {
+      ctx.keepUntil?.(until);
+      return data.length;
+    },
+  });
+  const kernel = ready(filesystem);
+  const frame = new Frame(requestBytes({ ...write(5, 1, Buffer.alloc(100_000, 1)), unique: 100 }));
+  t.equal(kernel.session.receive(frame), true);
+  t.equal(kernel.replies.length > 0, true, 'it is answered');
+  await nextTurn();
+  t.same(kernel.returned, [], 'its bytes are still looked at');
+  taken();
+  await nextTurn();
+  t.same(kernel.returned, [frame]);
+});
+
 t.test('the end gives everything back, once, after what is pending', async (t) => {
   const order: string[] = [];
   const filesystem = altered({

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { WriteBack } from '../crash/oracle.js';
+import { memoryVerdict } from '../crash/resident-memory.js';
 import { onInterrupt } from '../mount/harness.js';
 import { openPlace, type S3Place } from '../mount/s3-place.js';
 import { chooseProgram, countOperations, type Stage } from './operations.js';
@@ -105,6 +106,10 @@ async function main(): Promise<void> {
     await s3.close();
     rmSync(directory, { recursive: true, force: true });
   }
+  const memory = memoryVerdict();
+  console.log(`${memory.ok ? 'ok    ' : 'FAILED'} ${memory.text}`);
+  if (memory.ok) passed++;
+  else failed++;
   console.log(`\n${passed} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
 }

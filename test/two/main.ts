@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Random } from '../crash/content.js';
+import { memoryVerdict } from '../crash/resident-memory.js';
 import { onInterrupt, run } from '../mount/harness.js';
 import { bytesOf, contentOver, parse } from './content.js';
 import { Hosts } from './hosts.js';
@@ -201,6 +202,10 @@ async function main(): Promise<void> {
     leave();
     await hosts.close();
   }
+  const memory = memoryVerdict();
+  console.log(`${memory.ok ? 'ok    ' : 'FAILED'} ${memory.text}`);
+  if (memory.ok) two.passed++;
+  else two.failed++;
   console.log(`\n${two.passed} passed, ${two.failed} failed`);
   process.exitCode = two.failed === 0 ? 0 : 1;
 }

@@ -190,7 +190,7 @@ export async function mkdir(
 export async function rmdir(volume: Volume, ctx: RequestContext, parentId: number, name: string): Promise<number> {
   const parent = volume.inodes.directory(parentId);
   if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
-  const inode = await resolve(volume, parent, name, ctx.signal);
+  const inode = await resolve(volume, parent, name, ctx);
   if (inode === undefined) return -errno.ENOENT;
   if (inode.directory === undefined) return -errno.ENOTDIR;
   if (volume.writeBack !== undefined) return rmdirHere(volume, volume.writeBack, inode);

@@ -11,7 +11,7 @@ import type { Inode } from '../inode.js';
 import { entryReply } from '../reply.js';
 import { resolve, resolveNow } from '../resolve.js';
 import { needsRevalidation, revalidate, throwArchived } from '../revalidation.js';
-import { stage } from '../staging.js';
+import { landed, stage } from '../staging.js';
 import { FsError, toErrno } from '../to-errno.js';
 import { untilAborted } from '../until-aborted.js';
 import { cachedOf, dropCached, type Volume } from '../volume.js';
@@ -19,6 +19,7 @@ import { canKeep } from '../write-back/record.js';
 import { knowDefaultAcl, makeFile, mayBeMade } from './new-names.js';
 
 const O_ACCMODE = 3;
+const O_WRONLY = 1;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 
@@ -60,7 +61,9 @@ export function openReply(volume: Volume, inode: Inode, flags: number): OpenRepl
   const version = inode.version?.etag;
   const keepCache = inode.kernelPages !== undefined && inode.kernelPages === version;
   inode.kernelPages = version;
-  return { fh: volume.handles.openFile(inode, flags), keepCache };
+  // Pages that nobody reads through this descriptor would be copied into the kernel and out again.
+  const directIo = (flags & O_ACCMODE) === O_WRONLY;
+  return { fh: volume.handles.openFile(inode, flags), keepCache, directIo };
 }
 
 export async function create(
@@ -75,14 +78,14 @@ export async function create(
   if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
   const parent = volume.inodes.directory(parentId);
   const isExclusive = (flags & O_EXCL) !== 0 && volume.options.exclusive === 's3';
-  const existing = await (isExclusive ? resolveNow : resolve)(volume, parent, name, ctx.signal);
+  const existing = await (isExclusive ? resolveNow : resolve)(volume, parent, name, ctx);
   if (existing !== undefined) {
     if ((flags & O_EXCL) !== 0) throw new FsError(errno.EEXIST, name);
     const reply = await open(volume, ctx, existing.nodeid, flags, false);
     return { entry: entryReply(volume, existing), open: reply };
   }
-  await mayBeMade(volume, parent, name, ctx.signal);
-  await knowDefaultAcl(volume, parent, ctx.signal);
+  await mayBeMade(volume, parent, name, ctx);
+  await knowDefaultAcl(volume, parent, ctx);
   const inode = makeFile(volume, ctx, parent, name, { mode: S_IFREG | (mode & 0o7777), umask });
   if (isExclusive) await makeInStore(volume, inode);
   return { entry: entryReply(volume, inode), open: openReply(volume, inode, flags) };
@@ -92,6 +95,7 @@ export async function create(
 export async function flush(volume: Volume, fh: number): Promise<number> {
   const { inode, writable } = volume.handles.file(fh);
   if (!writable) return 0;
+  await landed(inode);
   if (inode.backing !== undefined) await inode.backing.absorb();
   return keepHere(volume, inode) ? takeFailure(inode) : bringToStore(volume, inode);
 }
@@ -99,6 +103,7 @@ export async function flush(volume: Volume, fh: number): Promise<number> {
 export async function fsync(volume: Volume, ctx: RequestContext, fh: number): Promise<number> {
   const { inode } = volume.handles.file(fh);
   const { writeBack } = volume;
+  await landed(inode);
   if (inode.backing !== undefined) await inode.backing.absorb();
   if (writeBack === undefined) return bringToStore(volume, inode);
   // A program that is killed does not wait; what it wrote goes to the store all the same.
@@ -149,6 +154,8 @@ export async function release(volume: Volume, fh: number): Promise<number> {
 }
 
 async function letGo(volume: Volume, inode: Inode): Promise<void> {
+  const writing = inode.orphanKey === undefined ? inode.staged?.behind.answeredDone() : undefined;
+  if (writing !== undefined) await writing;
   if (inode.orphanKey !== undefined) await releaseOrphan(volume, inode);
   else if (inode.dirty && !keepHere(volume, inode)) {
     await commit(volume, inode).catch((error) => {

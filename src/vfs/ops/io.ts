@@ -60,6 +60,8 @@ export function write(
   flags: WriteFlags,
 ): number | Promise<number> {
   const { inode, sync } = volume.handles.file(fh);
+  const failure = inode.staged?.behind.takeFailure();
+  if (failure !== undefined) throw failure;
   const put = (): number | Promise<number> => {
     const { backing } = inode;
     if (backing === undefined) return putStaged();
@@ -69,7 +71,10 @@ export function write(
   };
   const putStaged = (): number | Promise<number> => {
     const staged = inode.staged ?? stage(volume, inode);
-    const done = staged.write(offset, data);
+    // What the backing file has to have too is waited for.
+    const taken = ctx.keepUntil && inode.backing === undefined ? staged.handOver(offset, data) : undefined;
+    if (taken !== undefined) ctx.keepUntil?.(taken);
+    const done = taken === undefined ? staged.write(offset, data) : data.length;
     inode.dirty = true;
     touch(volume, inode);
     volume.streams.wrote(inode, staged);

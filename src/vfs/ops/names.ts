@@ -18,7 +18,7 @@ import { type AskedMode, makeFile, parentForNew } from './new-names.js';
 export async function unlink(volume: Volume, ctx: RequestContext, parentId: number, name: string): Promise<number> {
   const parent = volume.inodes.directory(parentId);
   if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
-  const inode = await resolve(volume, parent, name, ctx.signal);
+  const inode = await resolve(volume, parent, name, ctx);
   if (inode === undefined) return -errno.ENOENT;
   if (inode.directory !== undefined) return -errno.EISDIR;
   if (volume.writeBack !== undefined) {

@@ -8,7 +8,7 @@ import { resolveForNew } from '../exclusive.js';
 import type { Inode } from '../inode.js';
 import { makeCurrent } from '../make-current.js';
 import { nameIn } from '../name.js';
-import { resolve, setName } from '../resolve.js';
+import { resolve, setName, type Waiter } from '../resolve.js';
 import { stage } from '../staging.js';
 import { FsError } from '../to-errno.js';
 import { keyOfNew, partIn, properDirectory, type Volume } from '../volume.js';
@@ -22,15 +22,15 @@ export async function parentForNew(
 ): Promise<Inode> {
   const parent = volume.inodes.directory(parentId);
   if (volume.options.readOnly) throw new FsError(errno.EROFS, name);
-  if ((await resolveForNew(volume, parent, name, ctx.signal)) !== undefined) throw new FsError(errno.EEXIST, name);
-  await mayBeMade(volume, parent, name, ctx.signal);
-  await knowDefaultAcl(volume, parent, ctx.signal);
+  if ((await resolveForNew(volume, parent, name, ctx)) !== undefined) throw new FsError(errno.EEXIST, name);
+  await mayBeMade(volume, parent, name, ctx);
+  await knowDefaultAcl(volume, parent, ctx);
   return parent;
 }
 
 /** What a directory hands on to what is made in it stands in its marker. */
-export async function knowDefaultAcl(volume: Volume, directory: Inode, signal: AbortSignal): Promise<void> {
-  if (volume.options.acl) await makeCurrent(volume, directory, signal);
+export async function knowDefaultAcl(volume: Volume, directory: Inode, waiter: Waiter): Promise<void> {
+  if (volume.options.acl) await makeCurrent(volume, directory, waiter.signal);
 }
 
 /** What has the name of a component: it may fit in a name where the escape of the object does not. */
@@ -38,19 +38,19 @@ function directoryOf(
   volume: Volume,
   parent: Inode,
   component: string,
-  signal: AbortSignal,
+  waiter: Waiter,
 ): Inode | undefined | Promise<Inode | undefined> {
   const here = nameIn(parent.begun, component, false);
-  if (here !== undefined) return resolve(volume, parent, here.name, signal);
+  if (here !== undefined) return resolve(volume, parent, here.name, waiter);
   const plain = nameIn('', component, false);
-  return plain === undefined ? undefined : resolve(volume, properDirectory(parent), plain.name, signal);
+  return plain === undefined ? undefined : resolve(volume, properDirectory(parent), plain.name, waiter);
 }
 
 /** An object has the name of its own beside a directory only where that directory is. */
-export async function mayBeMade(volume: Volume, parent: Inode, name: string, signal: AbortSignal): Promise<void> {
+export async function mayBeMade(volume: Volume, parent: Inode, name: string, waiter: Waiter): Promise<void> {
   const part = partIn(parent, name);
   if (part?.kind !== 'object') return;
-  const beside = part.text === '' ? undefined : await directoryOf(volume, parent, parent.begun + part.text, signal);
+  const beside = part.text === '' ? undefined : await directoryOf(volume, parent, parent.begun + part.text, waiter);
   if (beside?.directory === undefined) throw new FsError(errno.EINVAL, `no directory has the name: ${name}`);
 }
 

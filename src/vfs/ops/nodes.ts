@@ -20,7 +20,7 @@ export function lookup(
   name: string,
 ): EntryReply | Promise<EntryReply> {
   const parent = volume.inodes.directory(parentId);
-  const found = resolve(volume, parent, name, ctx.signal);
+  const found = resolve(volume, parent, name, ctx);
   const reply = (inode: Inode | undefined): EntryReply =>
     inode === undefined ? negativeEntry(absenceTtl(volume, parent, name)) : entryReply(volume, inode);
   return found instanceof Promise ? found.then(reply) : reply(found);

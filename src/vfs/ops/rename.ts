@@ -57,14 +57,14 @@ export async function rename(
   if ((flags & ~known) !== 0) return -errno.EINVAL;
   const from = volume.inodes.directory(parentId);
   const to = volume.inodes.directory(newParentId);
-  const inode = await resolve(volume, from, name, ctx.signal);
+  const inode = await resolve(volume, from, name, ctx);
   if (inode === undefined) return -errno.ENOENT;
   keyOfNew(volume, to, newName, inode.directory !== undefined);
   if (inode.isBeginning) return -errno.EPERM;
   const isExclusive = (flags & RENAME_NOREPLACE) !== 0 && volume.options.exclusive === 's3';
-  const target = await (isExclusive ? resolveNow : resolve)(volume, to, newName, ctx.signal);
+  const target = await (isExclusive ? resolveNow : resolve)(volume, to, newName, ctx);
   if (target === inode) return 0;
-  if (target === undefined) await mayBeMade(volume, to, newName, ctx.signal);
+  if (target === undefined) await mayBeMade(volume, to, newName, ctx);
   if (target !== undefined && (flags & RENAME_NOREPLACE) !== 0) return -errno.EEXIST;
   if (volume.writeBack !== undefined && (flags & RENAME_EXCHANGE) !== 0)
     return target === undefined ? -errno.ENOENT : exchangeHere(volume, volume.writeBack, inode, target);

@@ -9,8 +9,10 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 
 /** Answers an offset, or ENXIO where nothing of the kind follows. */
-export function lseek(volume: Volume, fh: number, offset: number, whence: number): number {
+export function lseek(volume: Volume, fh: number, offset: number, whence: number): number | Promise<number> {
   const { inode } = volume.handles.file(fh);
+  const done = inode.staged?.behind.answeredDone();
+  if (done !== undefined) return done.then(() => lseek(volume, fh, offset, whence));
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) return -errno.EINVAL;
   const size = inode.currentSize;
   if (offset >= size) return -errno.ENXIO;

@@ -26,7 +26,7 @@ export async function tmpfile(
 ): Promise<CreateReply> {
   if (volume.options.readOnly) throw new FsError(errno.EROFS, 'O_TMPFILE');
   const parent = volume.inodes.directory(parentId);
-  await knowDefaultAcl(volume, parent, ctx.signal);
+  await knowDefaultAcl(volume, parent, ctx);
   const attributes = newAttributes(volume, ctx, parent, { mode: S_IFREG | (mode & 0o7777), umask });
   const inode = volume.inodes.addUnnamed(attributes, volume.clock.monotonic());
   stage(volume, inode, 0);
