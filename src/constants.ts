@@ -152,7 +152,7 @@ export const REMOVAL_LINGER_MS = 1_000;
 export const PARALLEL_FLUSHES = 32;
 export const PARALLEL_FLUSHES_WHILE_BUSY = 4;
 /** Past so many that wait, who makes more waits too. */
-export const MAX_PENDING = 50_000;
+export const MAX_PENDING = 10_000;
 /** What waits is synced to this machine's disk so often (ms). */
 export const STATE_SYNC_MS = 5_000;
 /** User metadata of one object, names plus values (bytes). */

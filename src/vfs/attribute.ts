@@ -81,6 +81,9 @@ function parseOctal(text: string | undefined): number | undefined {
   return text !== undefined && /^[0-7]{1,7}$/.test(text) ? Number.parseInt(text, 8) : undefined;
 }
 
+/** Most files have none: one map for all of them. */
+export const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
+
 function parseXattrs(text: string | undefined): Map<string, Uint8Array> | undefined {
   if (text === undefined) return undefined;
   try {

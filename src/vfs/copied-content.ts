@@ -41,6 +41,7 @@ export class CopiedContent implements CopySource {
     this.etag = version.etag;
     this.size = version.size;
     this.#file = volume.cache.acquire({ key: this.key, etag: version.etag }, version.size);
+    inode.copies ??= new Set();
     inode.copies.add(this);
   }
 
@@ -60,7 +61,7 @@ export class CopiedContent implements CopySource {
   }
 
   release(): void {
-    this.inode.copies.delete(this);
+    this.inode.copies?.delete(this);
     this.volume.cache.release(this.#file);
     const { behind, logger } = this.volume;
     const work = this.letGo()
@@ -78,7 +79,7 @@ export class CopiedContent implements CopySource {
       const bytes = Buffer.concat(await this.read(range.sourceStart, range.sourceStart + end - range.start));
       for (let at = 0; at < bytes.length; ) {
         // The file may have been uploaded, removed or overwritten meanwhile.
-        if (!this.staged.sources.has(this)) return;
+        if (!this.staged.sources?.has(this)) return;
         const slice = bytes.subarray(at, at + STAGED_SYNC_WRITE_BYTES);
         if (this.staged.fill(range.start + at, slice, this, range.sourceStart + at)) at += slice.length;
         else await setImmediate();
@@ -90,7 +91,7 @@ export class CopiedContent implements CopySource {
 
 /** Before the version of an inode is replaced by this mount: what was copied from it is brought where it was copied to. */
 export async function keepCopies(inode: Inode): Promise<void> {
-  for (const copy of [...inode.copies]) {
+  for (const copy of [...(inode.copies ?? [])]) {
     try {
       await copy.fill();
     } catch (error) {
@@ -103,7 +104,7 @@ export async function keepCopies(inode: Inode): Promise<void> {
 
 /** The same bytes have another ETag now (a copy inside the store). */
 export function followCopies(inode: Inode, etag: string): void {
-  for (const copy of inode.copies) if (!copy.isLost) copy.etag = etag;
+  for (const copy of inode.copies ?? []) if (!copy.isLost) copy.etag = etag;
 }
 
 /**
@@ -112,7 +113,7 @@ export function followCopies(inode: Inode, etag: string): void {
  */
 export async function withSources<T>(volume: Volume, staged: StagedFile, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    const before = [...staged.sources].map((source) => ({ source, key: source.key, etag: source.etag }));
+    const before = [...(staged.sources ?? [])].map((source) => ({ source, key: source.key, etag: source.etag }));
     try {
       return await work();
     } catch (error) {

@@ -106,7 +106,7 @@ export class Inode {
   deletion: Promise<void> | undefined;
   staged: StagedFile | undefined;
   /** Files being written that have ranges copied from the present version of this one. */
-  readonly copies = new Set<CopiedContent>();
+  copies: Set<CopiedContent> | undefined;
   /** Something the store does not have: bytes, attributes that go with the next upload, or its name. */
   dirty = false;
   /** Attributes are not those of `version`. */

@@ -1,6 +1,7 @@
 /** One at a time, first come first served. */
 export class Mutex {
-  #tail: Promise<unknown> = Promise.resolve();
+  /** undefined: nobody is in it. */
+  #tail: Promise<unknown> | undefined;
   #length = 0;
 
   get busy(): boolean {
@@ -9,8 +10,8 @@ export class Mutex {
 
   run<T>(work: () => Promise<T>): Promise<T> {
     this.#length++;
-    const result = this.#tail.then(work).finally(() => {
-      this.#length--;
+    const result = (this.#tail ?? Promise.resolve()).then(work).finally(() => {
+      if (--this.#length === 0) this.#tail = undefined;
     });
     this.#tail = result.catch(() => undefined);
     return result;

@@ -8,6 +8,7 @@ import type { ListedEntry, ListedFile } from '../cache/listing-entries.js';
 import { timespecFromMs } from '../clock.js';
 import {
   decodeAttributes,
+  NO_XATTRS,
   S_IFBLK,
   S_IFCHR,
   S_IFDIR,
@@ -20,7 +21,6 @@ import {
 import type { Inode, InodeAttributes } from './inode.js';
 import { dropCached, keyOf, keyOfName, prefixOf, type Volume } from './volume.js';
 
-const noXattrs: ReadonlyMap<string, Uint8Array> = new Map();
 const fileTypes = new Set([S_IFREG, S_IFLNK, S_IFIFO, S_IFCHR, S_IFBLK, S_IFSOCK]);
 
 /** Attributes of an object from its version and, where known, its metadata. */
@@ -38,7 +38,7 @@ export function fileAttributes(volume: Volume, version: ListedVersion, info: Kno
     mtime: modified,
     ctime: posix.ctime ?? timespecFromMs(version.lastModified),
     atime: posix.atime ?? modified,
-    xattrs: posix.xattrs ?? noXattrs,
+    xattrs: posix.xattrs ?? NO_XATTRS,
   };
 }
 
@@ -54,7 +54,7 @@ export function directoryAttributes(volume: Volume, info: KnownObject | undefine
     mtime: modified,
     ctime: posix.ctime ?? modified,
     atime: posix.atime ?? modified,
-    xattrs: posix.xattrs ?? noXattrs,
+    xattrs: posix.xattrs ?? NO_XATTRS,
   };
 }
 

@@ -40,6 +40,9 @@ const FRAME_MAGIC = 0x4d415246;
 /** value null: gone. */
 export type JournalItem = readonly [id: number, value: unknown, sequence?: number];
 
+/** Its value as JSON. */
+export type EncodedItem = readonly [id: number, json: string, sequence?: number];
+
 export interface Frame {
   readonly sequence: number;
   readonly items: readonly JournalItem[];
@@ -78,8 +81,9 @@ export function encodeFileHeader(): Buffer {
   return bytes;
 }
 
-export function encodeFrame(sequence: number, items: readonly JournalItem[]): Buffer {
-  const payload = JSON.stringify(items);
+export function encodeFrame(sequence: number, items: readonly EncodedItem[]): Buffer {
+  const texts = items.map(([id, json, from]) => `[${id},${json}${from === undefined ? '' : `,${from}`}]`);
+  const payload = `[${texts.join(',')}]`;
   const length = Buffer.byteLength(payload);
   if (length > MAX_PAYLOAD_BYTES) throw new RangeError(`a frame of ${length} bytes is too large`);
   // In place: every close() of a small file is one frame.

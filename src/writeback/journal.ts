@@ -10,10 +10,10 @@ import { crashPoint } from '../crash-point.js';
 import { pwriteSync } from '../file-io.js';
 import { IDENTITY_ID, type JournalLogger, mustBelongTo, readIfThere, tellDamage } from './journal-before.js';
 import {
+  type EncodedItem,
   encodeFileHeader,
   encodeFrame,
   FILE_HEADER_BYTES,
-  type JournalItem,
   MAX_PAYLOAD_BYTES,
   type Parsed,
   parseJournal,
@@ -35,6 +35,9 @@ const REWRITE_FACTOR = 4;
 /** One that failed is tried again at most so often (ms). */
 const REVIVE_MS = 1_000;
 
+/** The value of an entry that is gone. */
+const GONE = 'null';
+
 /** A switch of the crash test, which must fail with it: nothing is written. */
 const isBlind = process.env.PAILFS_TEST_WITHOUT_JOURNAL === '1';
 
@@ -47,7 +50,8 @@ export class Journal {
   /** An earlier daemon wrote it. */
   readonly wasThere: boolean;
   readonly #logger: JournalLogger;
-  readonly #entries = new Map<number, JournalEntry>();
+  /** Values as JSON: thousands of them may wait, and few are looked at again. */
+  readonly #entries = new Map<number, { readonly json: string; readonly sequence: number }>();
   #liveBytes = 0;
   #fd: number;
   /** Where the next frame goes, and where the zeros behind it end (bytes). */
@@ -68,7 +72,7 @@ export class Journal {
     this.#logger = logger;
     this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
     for (const frame of parsed?.frames ?? []) {
-      for (const [id, value, sequence] of frame.items) this.#put(id, value, sequence ?? frame.sequence);
+      for (const [id, value, sequence] of frame.items) this.#put(id, JSON.stringify(value), sequence ?? frame.sequence);
       this.#sequence = frame.sequence;
     }
     const inDoubtBefore = Math.max(0, ...(parsed?.damages ?? []).map((damage) => damage.nextSequence));
@@ -106,12 +110,14 @@ export class Journal {
 
   /** Everything that waits, by id. */
   *entries(): Generator<[number, JournalEntry]> {
-    for (const entry of this.#entries) if (entry[0] !== IDENTITY_ID) yield entry;
+    for (const [id, { json, sequence }] of this.#entries)
+      if (id !== IDENTITY_ID) yield [id, { value: JSON.parse(json), sequence }];
   }
 
   /** What an entry is now; undefined: there is none. */
   valueOf(id: number | undefined): unknown {
-    return id === undefined ? undefined : this.#entries.get(id)?.value;
+    const entry = id === undefined ? undefined : this.#entries.get(id);
+    return entry === undefined ? undefined : JSON.parse(entry.json);
   }
 
   /** Of the last frame. */
@@ -129,14 +135,14 @@ export class Journal {
     if (this.#failed) throw this.#failure();
   }
 
-  #put(id: number, value: unknown, sequence: number): void {
+  #put(id: number, json: string, sequence: number): void {
     const before = this.#entries.get(id);
     // Roughly: what it takes in a frame.
     if (before !== undefined) this.#liveBytes -= 200;
     this.#entries.delete(id);
-    if (value === null || value === undefined) return;
+    if (json === GONE) return;
     this.#liveBytes += 200;
-    this.#entries.set(id, { value, sequence });
+    this.#entries.set(id, { json, sequence });
   }
 
   /**
@@ -176,9 +182,9 @@ export class Journal {
   /** One change, whole or not at all, that outlives this process when it returns. undefined: the entry is gone. */
   append(changes: ReadonlyArray<readonly [number, unknown]>): void {
     if (changes.length === 0) return;
-    const items = changes.map(([id, value]): JournalItem => [id, value ?? null]);
+    const items = changes.map(([id, value]): EncodedItem => [id, value === undefined ? GONE : JSON.stringify(value)]);
     this.#sequence++;
-    for (const [id, value] of items) this.#put(id, value, this.#sequence);
+    for (const [id, json] of items) this.#put(id, json, this.#sequence);
     if (isBlind || this.#failed) return;
     const frame = encodeFrame(this.#sequence, items);
     this.#tail?.push(frame);
@@ -203,7 +209,7 @@ export class Journal {
   /** What it holds, as frames of a file of its own. */
   #image(): Buffer {
     const pieces: Buffer[] = [encodeFileHeader()];
-    let items: JournalItem[] = [];
+    let items: EncodedItem[] = [];
     const all = [...this.#entries];
     // The sequence before the next frame's, so that it follows.
     const chunks = Math.max(1, Math.ceil((all.length * 400) / (MAX_PAYLOAD_BYTES / 8)));
@@ -212,7 +218,7 @@ export class Journal {
     for (let chunk = 0; chunk < chunks; chunk++) {
       items = all
         .slice(chunk * perChunk, (chunk + 1) * perChunk)
-        .map(([id, entry]) => [id, entry.value, entry.sequence]);
+        .map(([id, entry]) => [id, entry.json, entry.sequence]);
       pieces.push(encodeFrame(++sequence, items));
     }
     return Buffer.concat(pieces);

@@ -10,6 +10,7 @@ import { INLINE_FILE_BYTES, STAGED_SYNC_WRITE_BYTES } from '../constants.js';
 import { pread, pwriteSync, type ShortWrite } from '../file-io.js';
 import { type CopySource, CopySources } from './copy-source.js';
 import type { Extent, ExtentMap } from './extent-map.js';
+import { InlineBytes } from './inline-bytes.js';
 import { Layout, type SavedLayout } from './layout.js';
 import { StagingSpace } from './staging-space.js';
 import { type BehindFile, WritesBehind } from './writes-behind.js';
@@ -27,7 +28,7 @@ export class StagedFile implements BehindFile {
   #closing = false;
   /** What the thread pool is writing: newer than what the layout says. */
   readonly behind = new WritesBehind(this);
-  readonly sources = new CopySources();
+  sources: CopySources | undefined;
   readonly #space: StagingSpace;
   /** Taken from it (bytes): no less than what was written and still counts. */
   #held = 0;
@@ -42,7 +43,7 @@ export class StagedFile implements BehindFile {
   onChange: ((start: number, end: number) => void) | undefined;
 
   /** Its bytes while it is small and has no file; zeros behind the size. */
-  #memory: Buffer | undefined;
+  #memory: InlineBytes | undefined;
 
   private constructor(path: string, layout: Layout<CopySource>, space: StagingSpace) {
     this.#space = space;
@@ -59,7 +60,7 @@ export class StagedFile implements BehindFile {
     inMemory = false,
   ): StagedFile {
     const staged = new StagedFile(path, new Layout(baseBytes), space);
-    if (inMemory && baseBytes <= INLINE_FILE_BYTES) staged.#memory = Buffer.alloc(0);
+    if (inMemory && baseBytes <= INLINE_FILE_BYTES) staged.#memory = new InlineBytes(space);
     else staged.#open(constants.O_CREAT | constants.O_EXCL);
     return staged;
   }
@@ -70,20 +71,12 @@ export class StagedFile implements BehindFile {
 
   /** What it holds in memory; undefined: it has a file. */
   get inline(): Buffer | undefined {
-    return this.#memory?.subarray(0, Math.min(this.size, this.#memory.length));
+    return this.#memory?.upTo(this.size);
   }
 
   /** Makes sure that memory can hold so many bytes, or moves them to a file. */
   #fit(bytes: number): void {
-    const memory = this.#memory;
-    if (memory === undefined || bytes <= memory.length) return;
-    const capacity = Math.min(INLINE_FILE_BYTES, 2 ** Math.ceil(Math.log2(Math.max(bytes, 512))));
-    if (bytes > INLINE_FILE_BYTES || !this.#space.takeMemory(capacity - memory.length)) {
-      this.#spill();
-      return;
-    }
-    this.#memory = Buffer.alloc(capacity);
-    memory.copy(this.#memory);
+    if (this.#memory?.fit(bytes) === false) this.#spill();
   }
 
   #spill(): void {
@@ -91,7 +84,7 @@ export class StagedFile implements BehindFile {
     if (memory === undefined) return;
     this.#open(constants.O_CREAT | constants.O_EXCL);
     try {
-      pwriteSync(this.fd, memory.subarray(0, this.size), 0);
+      pwriteSync(this.fd, memory.upTo(this.size), 0);
       if (this.size > this.baseBytes) ftruncateSync(this.fd, this.size);
     } catch (error) {
       closeSync(this.fd);
@@ -99,21 +92,18 @@ export class StagedFile implements BehindFile {
       rmSync(this.path, { force: true });
       throw error;
     }
-    this.#letMemoryGo();
-  }
-
-  #letMemoryGo(): void {
-    if (this.#memory !== undefined) this.#space.giveMemory(this.#memory.length);
+    memory.release();
     this.#memory = undefined;
   }
 
   /** One that an earlier daemon left. It counts against the space whatever its limit is. Throws with code ENOENT. */
   static reopen(path: string, saved: SavedLayout, space: StagingSpace, inline?: Uint8Array): StagedFile {
     const staged = new StagedFile(path, Layout.from(saved), space);
-    if (inline === undefined) staged.#open(0);
-    else {
-      staged.#memory = Buffer.from(inline);
-      space.takeMemory(inline.length);
+    if (inline === undefined) {
+      staged.#open(0);
+      staged.rest();
+    } else {
+      staged.#memory = new InlineBytes(space, inline);
     }
     const bytes = staged.layout.stagedBytes;
     space.give(-bytes);
@@ -122,8 +112,18 @@ export class StagedFile implements BehindFile {
   }
 
   get fd(): number {
-    if (this.#fd === undefined) throw new Error(`staged file ${this.path} is closed`);
-    return this.#fd;
+    if (this.#fd === undefined) {
+      if (this.#closing) throw new Error(`staged file ${this.path} is closed`);
+      this.#open(0);
+    }
+    return this.#fd!;
+  }
+
+  /** Nobody has it open: it needs no descriptor until it is looked at again. Thousands of them may wait. */
+  rest(): void {
+    if (this.#fd === undefined || this.#busy > 0) return;
+    closeSync(this.#fd);
+    this.#fd = undefined;
   }
 
   get size(): number {
@@ -218,7 +218,8 @@ export class StagedFile implements BehindFile {
   #closeNow(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
-    this.#letMemoryGo();
+    this.#memory?.release();
+    this.#memory = undefined;
     this.#settle();
   }
 
@@ -246,7 +247,7 @@ export class StagedFile implements BehindFile {
     }
     // What lay behind must read as zeros if the file grows again.
     if (this.#memory !== undefined && size > INLINE_FILE_BYTES) this.#spill();
-    if (this.#memory !== undefined) this.#memory.fill(0, size);
+    if (this.#memory !== undefined) this.#memory.clear(size, Number.POSITIVE_INFINITY);
     else ftruncateSync(this.fd, size);
     this.layout.truncate(size);
     this.generation++;
@@ -261,7 +262,7 @@ export class StagedFile implements BehindFile {
     const last = this.written.extents[this.written.extents.length - 1];
     const inFile = this.behind.isEmpty && (last === undefined || last.end <= end);
     this.behind.clear(start, end);
-    if (this.#memory !== undefined) this.#memory.fill(0, start, Math.min(end, this.#memory.length));
+    if (this.#memory !== undefined) this.#memory.clear(start, end);
     else if (inFile) {
       ftruncateSync(this.fd, start);
       ftruncateSync(this.fd, this.size);
@@ -279,6 +280,7 @@ export class StagedFile implements BehindFile {
     // Holes of the file are read as far as the file itself reaches.
     if (end > this.size) ftruncateSync(this.fd, end);
     this.behind.clear(start, end);
+    this.sources ??= new CopySources();
     this.sources.add(source);
     this.layout.copy(start, end, source, sourceStart);
     this.generation++;
@@ -288,7 +290,7 @@ export class StagedFile implements BehindFile {
   }
 
   dropUnusedSources(): void {
-    this.sources.keepOnly(this.layout.copied.ranges);
+    this.sources?.keepOnly(this.layout.copied.ranges);
   }
 
   /**
@@ -323,11 +325,7 @@ export class StagedFile implements BehindFile {
 
   /** Bytes [offset, end) of the staged file itself; holes are zeros. */
   async read(offset: number, end: number): Promise<Uint8Array> {
-    if (this.#memory !== undefined) {
-      const bytes = Buffer.alloc(end - offset);
-      this.#memory.copy(bytes, 0, offset, end);
-      return bytes;
-    }
+    if (this.#memory !== undefined) return this.#memory.read(offset, end);
     const bytes = Buffer.allocUnsafe(end - offset);
     const count = await this.#using(pread(this.fd, bytes, offset));
     return count === bytes.length ? bytes : bytes.fill(0, count);
@@ -337,7 +335,7 @@ export class StagedFile implements BehindFile {
   close(): void {
     this.#closing = true;
     if (this.#busy === 0) this.#closeNow();
-    this.sources.keepOnly([]);
+    this.sources?.keepOnly([]);
   }
 
   async remove(): Promise<void> {

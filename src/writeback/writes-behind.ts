@@ -36,12 +36,15 @@ interface Write extends Extent {
   done: Promise<unknown>;
 }
 
+/** Of the many files that wait few are written to. */
+const NONE: readonly Write[] = [];
+
 export class WritesBehind {
   readonly #file: BehindFile;
   readonly #pwrite: typeof pwrite;
-  readonly #underWay = new Set<Write>();
+  #underWay: readonly Write[] = NONE;
   #failure: Error | undefined;
-  #last: Promise<unknown> = Promise.resolve();
+  #last: Promise<unknown> | undefined;
 
   constructor(file: BehindFile, write = pwrite) {
     this.#file = file;
@@ -49,7 +52,7 @@ export class WritesBehind {
   }
 
   get isEmpty(): boolean {
-    return this.#underWay.size === 0;
+    return this.#underWay.length === 0;
   }
 
   /** How far they let the file reach (bytes). */
@@ -70,11 +73,18 @@ export class WritesBehind {
       reach: end,
       done: Promise.resolve(),
     };
-    this.#underWay.add(write);
-    const done = this.#underWay.size === 1 ? this.#run(write, data) : this.#last.then(() => this.#run(write, data));
+    this.#underWay = [...this.#underWay, write];
+    const done = this.#last === undefined ? this.#run(write, data) : this.#last.then(() => this.#run(write, data));
     write.done = done.catch(() => undefined);
-    this.#last = write.done;
+    const last = write.done.then(() => {
+      if (this.#last === last) this.#last = undefined;
+    });
+    this.#last = last;
     return done;
+  }
+
+  #done(write: Write): void {
+    this.#underWay = this.#underWay.length === 1 ? NONE : this.#underWay.filter((other) => other !== write);
   }
 
   async #run(write: Write, data: Uint8Array): Promise<number> {
@@ -85,7 +95,7 @@ export class WritesBehind {
       count = (error as ShortWrite).written ?? 0;
       if (write.isAnswered) this.#failure ??= error as Error;
       if (count === 0) {
-        this.#underWay.delete(write);
+        this.#done(write);
         throw error;
       }
     }
@@ -94,7 +104,7 @@ export class WritesBehind {
       counts.remove(start, end);
       this.#file.zero(Math.max(start, write.start), Math.min(end, write.end));
     }
-    this.#underWay.delete(write);
+    this.#done(write);
     for (const { start, end } of counts.extents) this.#file.landed(start, end);
     // A hole that was punched into its end is part of the file too.
     this.#file.reached(Math.min(write.reach, write.start + count));
@@ -125,8 +135,8 @@ export class WritesBehind {
    * none.
    */
   answeredDone(start = 0, end = Number.POSITIVE_INFINITY): Promise<unknown> | undefined {
-    if (this.#underWay.size === 0) return undefined;
-    const writes = [...this.#underWay].filter((write) => write.isAnswered && write.start < end && write.end > start);
+    if (this.#underWay.length === 0) return undefined;
+    const writes = this.#underWay.filter((write) => write.isAnswered && write.start < end && write.end > start);
     return writes.length === 0 ? undefined : Promise.all(writes.map(({ done }) => done));
   }
 

@@ -234,7 +234,7 @@ t.test('journals that are not ours to take up are refused, and left alone', { sk
   const newer = encodeFileHeader();
   newer.writeUInt32LE(JOURNAL_VERSION + 1, 8);
   newer.writeUInt32LE(crc32(newer.subarray(0, 12)), 12);
-  const other = Buffer.concat([encodeFileHeader(), encodeFrame(1, [[0, 'meadow/']])]);
+  const other = Buffer.concat([encodeFileHeader(), encodeFrame(1, [[0, JSON.stringify('meadow/')]])]);
   const journals = [
     { bytes: newer, line: /the journal has format 2, and this pailfs reads 1: use a newer one; or .*--state-dir/ },
     { bytes: other, line: /journal belongs to "meadow\/", not to "garden\/"; or .*--state-dir/ },

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { MiB, STAGED_SYNC_WRITE_BYTES } from '../../src/constants.js';
 import { StagedFile } from '../../src/writeback/staged-file.js';
+import { StagingSpace } from '../../src/writeback/staging-space.js';
 import { isSmallDisk } from '../small-disk.js';
 
 function temporary(t: { teardown(work: () => unknown): void }): string {
@@ -74,6 +75,28 @@ t.test('equals an array of bytes over its base', async (t) => {
   };
   const base = fc.constantFrom(0, 1, 4096, 100_000);
   await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 12 }), base, run), { numRuns: 150 });
+});
+
+t.test('at rest it has no descriptor, and its bytes are there when it is looked at again', async (t) => {
+  const path = join(temporary(t), 'f');
+  const staged = StagedFile.create(path, 0);
+  const data = Buffer.alloc(2 * STAGED_SYNC_WRITE_BYTES, 7);
+  const writing = staged.write(0, data);
+  staged.rest();
+  t.ok(open(path), 'not while something is under way');
+  await writing;
+  staged.rest();
+  t.notOk(open(path));
+  t.same(await staged.read(0, data.length), data);
+  t.ok(open(path));
+  staged.rest();
+  await staged.write(data.length, Buffer.from('more'));
+  t.equal(staged.size, data.length + 4);
+  const again = StagedFile.reopen(path, staged.layout.save()!, new StagingSpace(1 * MiB));
+  t.equal((await again.read(data.length, again.size)).toString(), 'more');
+  again.close();
+  await staged.remove();
+  t.notOk(existsSync(path));
 });
 
 t.test('closed while a read and a write are under way: they end, then the descriptor goes', async (t) => {

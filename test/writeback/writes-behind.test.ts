@@ -92,6 +92,7 @@ t.test('a failure behind its answer is told once; the next write goes on', async
   t.match(disk.behind.takeFailure(), { code: 'EIO' });
   t.equal(disk.behind.takeFailure(), undefined);
   const third = disk.behind.begin(0, Buffer.from('cccc'), false);
+  await later();
   disk.waiting[2]?.finish(Object.assign(new Error('full'), { code: 'ENOSPC', written: 2 }));
   t.equal(await third, 2, 'a full disk takes some');
   t.equal(disk.behind.takeFailure(), undefined, 'who waits is told at once');

@@ -54,7 +54,7 @@ function isUnchanged(inode: Inode): boolean {
 function sourceFor(volume: Volume, inode: Inode, staged: CopiedContent['staged']): CopiedContent {
   const { version } = inode;
   if (version === undefined) throw new Error('only a version in the store can be copied from');
-  for (const copy of inode.copies)
+  for (const copy of inode.copies ?? [])
     if (copy.staged === staged && copy.etag === version.etag && !copy.isLost) return copy;
   const fh = volume.handles.openFile(inode, O_RDONLY);
   return new CopiedContent(volume, inode, version, staged, () => release(volume, fh));

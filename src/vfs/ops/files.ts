@@ -164,6 +164,7 @@ async function letGo(volume: Volume, inode: Inode): Promise<void> {
   }
   if (inode.handles === 0) {
     if (inode.staged === undefined) dropCached(volume, inode);
+    else inode.staged.rest();
     volume.inodes.dropIfUnused(inode);
   }
 }

@@ -3,7 +3,7 @@ import { MAX_METADATA_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { RequestContext } from '../../fuse/operations.js';
 import { inherited } from '../acl.js';
-import { encodeAttributes, metadataBytes, S_IFDIR, S_IFMT } from '../attribute.js';
+import { encodeAttributes, metadataBytes, NO_XATTRS, S_IFDIR, S_IFMT } from '../attribute.js';
 import { resolveForNew } from '../exclusive.js';
 import type { Inode } from '../inode.js';
 import { makeCurrent } from '../make-current.js';
@@ -86,7 +86,7 @@ export function newAttributes(
   const isDirectory = (mode & S_IFMT) === S_IFDIR;
   const byAcl = volume.options.acl ? inherited(parent.attributes, mode) : undefined;
   if (typeof byAcl === 'number') throw new FsError(-byAcl, parent.path);
-  const own = byAcl ?? { mode: mode & ~umask, xattrs: new Map() };
+  const own = byAcl ?? { mode: mode & ~umask, xattrs: NO_XATTRS };
   const attributes = {
     mode: inherits && isDirectory ? own.mode | 0o2000 : own.mode,
     uid: ctx.uid,

@@ -23,6 +23,14 @@ const PIECE_BYTES = 4 * MiB;
 
 export async function bringOver(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<'done' | 'again'> {
   try {
+    return await bring(volume, writeBack, inode);
+  } finally {
+    if (inode.handles === 0) inode.staged?.rest();
+  }
+}
+
+async function bring(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<'done' | 'again'> {
+  try {
     if (inode.directory !== undefined) await bringDirectory(volume, writeBack, inode);
     else await changing([inode], () => inode.mutex.run(() => bringFile(volume, writeBack, inode)));
   } catch (error) {

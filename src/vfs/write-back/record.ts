@@ -5,6 +5,7 @@
 import type { KnownObject, ListedVersion } from '../../cache/attribute-store.js';
 import type { Timespec } from '../../clock.js';
 import type { SavedLayout } from '../../writeback/layout.js';
+import { NO_XATTRS } from '../attribute.js';
 import type { Inode, InodeAttributes } from '../inode.js';
 import type { Sent } from '../sent.js';
 
@@ -135,7 +136,8 @@ export function loadAttributes(saved: SavedAttributes): InodeAttributes {
     mtime: timespec(mtime),
     ctime: timespec(ctime),
     atime: timespec(atime),
-    xattrs: new Map(xattrs.map(([name, value]) => [name, Buffer.from(value, 'base64')])),
+    xattrs:
+      xattrs.length === 0 ? NO_XATTRS : new Map(xattrs.map(([name, value]) => [name, Buffer.from(value, 'base64')])),
   };
 }
 
@@ -165,7 +167,10 @@ export function canKeep({ staged }: Inode): boolean {
  * undefined: nothing of it can be kept, because it has no name. Of a file whose ranges are copies of other objects that
  * is what was kept of it before, `earlier`.
  */
-export function recordOf(inode: Inode, earlier?: PendingRecord): FileRecord | DirectoryRecord | undefined {
+export function recordOf(
+  inode: Inode,
+  earlier: () => unknown = () => undefined,
+): FileRecord | DirectoryRecord | undefined {
   const path = pathOf(inode);
   if (path === undefined) return undefined;
   const { directory } = inode;
@@ -185,7 +190,8 @@ export function recordOf(inode: Inode, earlier?: PendingRecord): FileRecord | Di
   }
   const layout = inode.staged?.layout.save();
   const isKept = inode.staged === undefined || layout !== undefined;
-  const before = isKept || earlier?.kind !== 'file' ? undefined : earlier.staged;
+  const kept = isKept ? undefined : (earlier() as PendingRecord | undefined);
+  const before = kept?.kind === 'file' ? kept.staged : undefined;
   if (!isKept && before === undefined && inode.version === undefined) return undefined;
   return {
     kind: 'file',

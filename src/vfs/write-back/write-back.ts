@@ -28,7 +28,7 @@ import { homeKeyOf, type Volume } from '../volume.js';
 import { bringOver, isWaiting, unlockCircle } from './bring-over.js';
 import { drained, hurryAll } from './flushing.js';
 import { Places } from './places.js';
-import { canKeep, type PendingRecord, recordOf } from './record.js';
+import { canKeep, recordOf } from './record.js';
 import { type Removal, Removals } from './removals.js';
 import { SAFE_ID, StateSync } from './state-sync.js';
 import { UploadAccounts } from './upload-accounts.js';
@@ -121,7 +121,7 @@ export class WriteBack {
   }
 
   #put(inode: Inode): void {
-    const record = recordOf(inode, this.journal.valueOf(inode.journalId) as PendingRecord | undefined);
+    const record = recordOf(inode, () => this.journal.valueOf(inode.journalId));
     if (record === undefined) return;
     inode.journalId ??= this.newId();
     inode.notedGeneration = canKeep(inode) ? (inode.staged?.generation ?? -1) : -1;
