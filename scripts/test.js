@@ -27,6 +27,7 @@ const onWriteBack = isAgain
       'names',
       'programs',
       'nodes',
+      'acl',
       'unnamed',
       'sparse',
       'copy',

@@ -78,6 +78,9 @@ class Undo {
 }
 
 function refuseBeforehand(settings: Settings, bases: Bases, place: string): void {
+  if (settings.driver === 'fuse-native' && settings.acl) {
+    throw new StartupFailure(exitCode.usage, 'acl needs the kernel driver: leave one of the two away');
+  }
   if (settings.driver === 'fuse-native') loadFuseNative();
   else native();
   refuseInside(bases.state, place, 'state-dir');
@@ -127,6 +130,7 @@ function filesystemOf(
     gid: settings.gid ?? process.getgid!(),
     fileMode: settings.fileMode & ~settings.umask,
     directoryMode: settings.dirMode & ~settings.umask,
+    acl: settings.acl,
     storageClass: settings.storageClass,
     canList: bucket.probe.canList,
     writeBack: settings.writeBack === 'on',
@@ -155,6 +159,7 @@ function mountOf(request: MountRequest, source: Source, place: string, filesyste
     dev: settings.dev,
     noExec: settings.noexec,
     passthrough: settings.passthrough === 'auto',
+    acl: settings.acl,
     log,
   });
 }

@@ -129,6 +129,7 @@ export const optionTable = {
     default: 'auto',
     describe: 'when listings ask for owners and modes',
   },
+  acl: { type: 'flag', group: 'Files', default: 'false', describe: 'POSIX ACLs, checked by the kernel' },
 
   'metadata-ttl': { type: 'duration', group: 'Cache', default: '60s', describe: 'how old stat and ls may be' },
   'open-ttl': { type: 'duration', group: 'Cache', default: '1s', describe: 'how old what an open sees may be' },

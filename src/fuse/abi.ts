@@ -76,13 +76,16 @@ export const init = {
   ASYNC_READ: 1 << 0,
   ATOMIC_O_TRUNC: 1 << 3,
   BIG_WRITES: 1 << 5,
+  DONT_MASK: 1 << 6,
   DO_READDIRPLUS: 1 << 13,
   ASYNC_DIO: 1 << 15,
   PARALLEL_DIROPS: 1 << 18,
+  POSIX_ACL: 1 << 20,
   MAX_PAGES: 1 << 22,
   CACHE_SYMLINKS: 1 << 23,
   EXPLICIT_INVAL_DATA: 1 << 25,
   HANDLE_KILLPRIV_V2: 1 << 28,
+  SETXATTR_EXT: 1 << 29,
   INIT_EXT: 1 << 30,
 } as const;
 
@@ -120,6 +123,7 @@ export const WRITE_CACHE = 1 << 0;
 export const WRITE_KILL_SUIDGID = 1 << 2;
 export const FSYNC_FDATASYNC = 1 << 0;
 export const OPEN_KILL_SUIDGID = 1 << 0;
+export const SETXATTR_ACL_KILL_SGID = 1 << 0;
 
 /** enum fuse_notify_code; it stands in fuse_out_header.error, with unique 0. */
 export const notify = { INVAL_INODE: 2, INVAL_ENTRY: 3, DELETE: 6 } as const;

@@ -13,6 +13,7 @@ import {
   IN_HEADER_BYTES,
   OPEN_KILL_SUIDGID,
   opcode,
+  SETXATTR_ACL_KILL_SGID,
   setattr,
   WRITE_CACHE,
   WRITE_KILL_SUIDGID,
@@ -149,15 +150,27 @@ function decodeWrite(frame: Frame): Request | Failure {
   };
 }
 
+/** struct fuse_setxattr_in without the fields that FUSE_SETXATTR_EXT appends, and with them (bytes). */
+const SETXATTR_BYTES = 8;
+const SETXATTR_EXT_BYTES = 16;
+
+/** Which of the two forms it is shows in the length: no frame has that of both. */
 function decodeSetxattr(frame: Frame): Request | Failure {
   const size = frame.u32(BODY);
-  const end = endOfString(frame, BODY + 8);
-  if (end <= BODY + 8 || frame.length !== end + 1 + size) return INVALID;
+  const nameIn = (at: number): boolean => {
+    const end = endOfString(frame, at);
+    return end > at && frame.length === end + 1 + size;
+  };
+  const isShort = nameIn(BODY + SETXATTR_BYTES);
+  const at = BODY + (isShort ? SETXATTR_BYTES : SETXATTR_EXT_BYTES);
+  if (!isShort && (frame.length < at || !nameIn(at))) return INVALID;
+  const end = endOfString(frame, at);
   return {
     op: 'setxattr',
-    name: decodeName(frame.bytes, BODY + 8, end),
+    name: decodeName(frame.bytes, at, end),
     value: frame.bytes.subarray(end + 1, end + 1 + size),
     flags: frame.u32(BODY + 4),
+    killSgid: isShort ? undefined : (frame.u32(BODY + 8) & SETXATTR_ACL_KILL_SGID) !== 0,
   };
 }
 

@@ -18,6 +18,8 @@ export interface DriverOptions extends MountOptions {
   readonly readaheadKib?: number;
   /** Ask the kernel for passthrough; the other driver has none. Default: no. */
   readonly passthrough?: boolean;
+  /** Let the kernel check permissions by POSIX ACLs; not with the other driver. Default: no. */
+  readonly acl?: boolean;
 }
 
 export interface NotificationStats {

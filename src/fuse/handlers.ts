@@ -181,7 +181,8 @@ const handlers: Handlers = {
   },
   fsyncdir: (s, c, r) => s.settle(c, s.operations.fsyncdir(c, c.nodeid, r.fh, r.dataOnly), sendStatus),
   access: (s, c, r) => s.settle(c, s.operations.access(c, c.nodeid, r.mask), sendStatus),
-  setxattr: (s, c, r) => s.settle(c, s.operations.setxattr(c, c.nodeid, r.name, r.value, r.flags), sendStatus),
+  setxattr: (s, c, r) =>
+    s.settle(c, s.operations.setxattr(c, c.nodeid, r.name, r.value, r.flags, r.killSgid), sendStatus),
   getxattr: (s, c, r) => s.settle(c, s.operations.getxattr(c, c.nodeid, r.name), xattrSender(r.size)),
   listxattr: (s, c, r) => s.settle(c, s.operations.listxattr(c, c.nodeid), xattrNamesSender(r.size)),
   removexattr: (s, c, r) => s.settle(c, s.operations.removexattr(c, c.nodeid, r.name), sendStatus),

@@ -84,6 +84,7 @@ class Connection {
       log: options.log,
       privileged: mayMount(),
       maxRead: options.maxRead ?? MAX_IO_BYTES,
+      acl: options.acl,
       backingCalls: options.passthrough && mayMount() ? backingCalls(fd) : undefined,
     });
     this.closed = connectionLost.then((error) => this.#end(error));

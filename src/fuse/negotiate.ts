@@ -27,6 +27,13 @@ const WANTED =
   init.INIT_EXT;
 
 /**
+ * Permissions are checked by the ACLs that we answer, the umask is left to us (a default ACL takes its place), and who sets
+ * an ACL without being in the group is named (Linux 5.13).
+ */
+const ACL_NEEDED = init.POSIX_ACL | init.DONT_MASK;
+const ACL_WANTED = ACL_NEEDED | init.SETXATTR_EXT;
+
+/**
  * Filesystems that may lie below a backing file, this one included: 2 would let the cache lie on overlayfs, and forbid
  * every overlayfs over the mount.
  */
@@ -37,12 +44,17 @@ export function mixesDirectIo({ minor, flags2 }: InitReply): boolean {
   return minor >= COHERENT_DIRECT_IO_MINOR && (flags2 & init2.DIRECT_IO_ALLOW_MMAP) !== 0;
 }
 
-/**
- * The reply, or a failure when the kernel's protocol is too old. A newer major is answered by the caller.
- * @param passthrough ask for it, where it is offered
- */
-export function negotiate(request: InitRequest, passthrough: boolean): InitReply | Failure {
+export interface Wishes {
+  /** Asked for where it is offered. */
+  readonly passthrough: boolean;
+  /** Nothing is mounted where the kernel has none: it would check by modes alone, and let in too many. */
+  readonly acl: boolean;
+}
+
+/** The reply, or a failure when the kernel's protocol is too old. A newer major is answered by the caller. */
+export function negotiate(request: InitRequest, { passthrough, acl }: Wishes): InitReply | Failure {
   if (request.major !== PROTOCOL_MAJOR || request.minor < OLDEST_MINOR) return -errno.EPROTO;
+  if (acl && (request.flags & ACL_NEEDED) !== ACL_NEEDED) return -errno.EOPNOTSUPP;
   // flags2 may be sent only to a kernel that offers INIT_EXT.
   const wanted2 = init2.DIRECT_IO_ALLOW_MMAP | (passthrough ? init2.PASSTHROUGH : 0);
   const flags2 = request.flags & init.INIT_EXT ? request.flags2 & wanted2 : 0;
@@ -50,7 +62,7 @@ export function negotiate(request: InitRequest, passthrough: boolean): InitReply
   return {
     minor: Math.min(request.minor, PROTOCOL_MINOR),
     maxReadahead: Math.min(request.maxReadahead, MAX_IO_BYTES),
-    flags: request.flags & WANTED,
+    flags: request.flags & (acl ? WANTED | ACL_WANTED : WANTED),
     flags2,
     maxStackDepth: flags2 & init2.PASSTHROUGH ? MAX_STACK_DEPTH : 0,
     maxBackground: MAX_BACKGROUND,
@@ -58,4 +70,10 @@ export function negotiate(request: InitRequest, passthrough: boolean): InitReply
     maxWrite,
     maxPages: maxWrite / PAGE_BYTES,
   };
+}
+
+/** Why there is no mount, for people. */
+export function refusalText({ major, minor }: InitRequest, failure: Failure): string {
+  if (failure === -errno.EOPNOTSUPP) return 'the kernel has no POSIX ACLs for FUSE: mount without --acl';
+  return `the kernel's FUSE protocol ${major}.${minor} is too old`;
 }

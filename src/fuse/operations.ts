@@ -231,8 +231,18 @@ export interface Operations {
 
   statfs(ctx: RequestContext, nodeid: number): Answer<StatfsReply>;
   access(ctx: RequestContext, nodeid: number, mask: number): Status;
-  /** flags: XATTR_CREATE 1, XATTR_REPLACE 2. */
-  setxattr(ctx: RequestContext, nodeid: number, name: string, value: Uint8Array, flags: number): Status;
+  /**
+   * flags: XATTR_CREATE 1, XATTR_REPLACE 2. killSgid: the setgid bit is to go, because an access ACL is set by somebody who
+   * is not in the group; undefined: the kernel did not say.
+   */
+  setxattr(
+    ctx: RequestContext,
+    nodeid: number,
+    name: string,
+    value: Uint8Array,
+    flags: number,
+    killSgid?: boolean,
+  ): Status;
   /** The whole value; the session answers the size queries and ERANGE. */
   getxattr(ctx: RequestContext, nodeid: number, name: string): Answer<Uint8Array>;
   /** All names; the session joins them with NUL. */

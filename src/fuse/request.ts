@@ -70,7 +70,7 @@ export interface RequestBodies {
   fsync: Syncing;
   fsyncdir: Syncing;
   access: { readonly mask: number };
-  setxattr: Named & { readonly value: Uint8Array; readonly flags: number };
+  setxattr: Named & { readonly value: Uint8Array; readonly flags: number; readonly killSgid?: boolean };
   getxattr: Named & { readonly size: number };
   listxattr: { readonly size: number };
   interrupt: { readonly uniqueLow: number; readonly uniqueHigh: number };

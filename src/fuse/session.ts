@@ -13,7 +13,7 @@ import { handle } from './handlers.js';
 import { type BackingCalls, KernelHoldings } from './holdings.js';
 import { isThreadEnding } from './interrupt.js';
 import { InterruptedCalls } from './interrupted-calls.js';
-import { mixesDirectIo, negotiate } from './negotiate.js';
+import { mixesDirectIo, negotiate, refusalText } from './negotiate.js';
 import type { Answer, ConnectionInfo, Notifier, Operations } from './operations.js';
 import { putHeader, putInit, putSize } from './reply.js';
 import type { InitRequest } from './request.js';
@@ -40,6 +40,8 @@ export interface SessionOptions {
   readonly maxRead: number;
   /** How backing files are registered; absent: passthrough is not asked for. */
   readonly backingCalls?: BackingCalls;
+  /** Let the kernel check permissions by ACLs. Default: no. */
+  readonly acl?: boolean;
   /** Whether the thread that was interrupted is to end; replaced in tests. */
   readonly isEnding?: (pid: number) => boolean;
 }
@@ -174,10 +176,11 @@ export class Session {
       this.deliver(call, 8);
       return;
     }
-    const reply = negotiate(request, this.#options.backingCalls !== undefined);
+    const { acl = false, backingCalls } = this.#options;
+    const reply = negotiate(request, { passthrough: backingCalls !== undefined, acl });
     if (typeof reply === 'number') {
       this.fail(call, reply);
-      this.#settleReady.reject(new Error(`the kernel's FUSE protocol ${request.major}.${request.minor} is too old`));
+      this.#settleReady.reject(new Error(refusalText(request, reply)));
       return;
     }
     const { privileged, maxRead, notifier } = this.#options;

@@ -103,7 +103,8 @@ function parseXattrs(text: string | undefined): Map<string, Uint8Array> | undefi
 export function formatXattrs(xattrs: ReadonlyMap<string, Uint8Array>): string {
   const json: Record<string, string> = {};
   for (const [name, value] of xattrs) json[name] = Buffer.from(value).toString('base64');
-  return encodeURIComponent(JSON.stringify(json));
+  // s3fs leaves slashes as they are too; an ACL is full of them.
+  return encodeURIComponent(JSON.stringify(json)).replaceAll('%2F', '/');
 }
 
 /** Whether metadata holds anything that this codec reads. */

@@ -98,8 +98,8 @@ function nodeOperations(volume: Volume, guard: Guard): Omit<Operations, HandleOp
     statfs: () => nodes.statfs(),
     // Mounted with default_permissions: the kernel checks modes and owners itself.
     access: () => 0,
-    setxattr: (ctx, nodeid, name, value, flags) =>
-      guard.status('setxattr', () => xattrs.setxattr(volume, ctx, nodeid, name, value, flags)),
+    setxattr: (ctx, nodeid, name, value, flags, killSgid) =>
+      guard.status('setxattr', () => xattrs.setxattr(volume, ctx, nodeid, name, value, flags, killSgid)),
     getxattr: (ctx, nodeid, name) => guard.answer('getxattr', () => xattrs.getxattr(volume, ctx, nodeid, name)),
     listxattr: (ctx, nodeid) => guard.answer('listxattr', () => xattrs.listxattr(volume, ctx, nodeid)),
     removexattr: (ctx, nodeid, name) =>

@@ -198,7 +198,7 @@ export async function loadRootAttributes(volume: Volume): Promise<void> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw error;
   }
-  const { mode, uid, gid, mtime, ctime, atime } = decodeAttributes(JSON.parse(text));
+  const { mode, uid, gid, mtime, ctime, atime, xattrs } = decodeAttributes(JSON.parse(text));
   const present = root.attributes;
   root.attributes = {
     ...present,
@@ -208,5 +208,6 @@ export async function loadRootAttributes(volume: Volume): Promise<void> {
     mtime: mtime ?? present.mtime,
     ctime: ctime ?? present.ctime,
     atime: atime ?? present.atime,
+    xattrs: xattrs ?? present.xattrs,
   };
 }

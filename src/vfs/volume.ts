@@ -42,6 +42,8 @@ export interface VolumeOptions {
   readonly gid: number;
   readonly fileMode: number;
   readonly directoryMode: number;
+  /** POSIX ACLs are kept, handed on and shown; the kernel checks permissions by them. */
+  readonly acl: boolean;
   /** Of what is written; absent: what an object has, and the store's own for new ones. */
   readonly storageClass?: string;
   /** close() and changes of names answer when the journal has them; the store follows. */

@@ -1,11 +1,11 @@
 /** Options of a mount by what they do: to objects, to requests, and to what is shown. The command as users run it. */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { HeadObjectCommand, type HeadObjectCommandInput, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import t, { type Test } from 'tap';
 import { exitCode } from '../../src/exit-code.js';
-import { check, noKernelMounts, sh } from '../mount/harness.js';
+import { check, noKernelMounts, sh, until } from '../mount/harness.js';
 import { bucket, getObject, makePlace, type Place, putObject } from './fixture.js';
 
 const skip = noKernelMounts;
@@ -142,5 +142,41 @@ t.test('a prefix as root, owners and modes of what names none, read-only', { ski
   const changes = ['touch x', 'rm new', 'mv new n', 'chmod 600 new', 'ln -s a b', 'mkdir y', 'rmdir made', 'mkfifo p'];
   changes.push('truncate -s 1 new', 'fallocate -l 9 new', 'echo x >> new', 'setfattr -n user.a -v b new || touch new');
   for (const change of changes) t.match((await sh(`cd ${dir}; ${change}`)).stderr, /Read-only file system/i, change);
+  await umount(t, place);
+});
+
+t.test('-o acl: ACLs outlive the daemon, and the kernel goes by them', { skip }, async (t) => {
+  const place = await makePlace(t);
+  const dir = place.mountpoint;
+  const asOther = (script: string) => `setpriv --reuid=4711 --regid=4711 --clear-groups sh -c '${script}' 2>&1 || true`;
+  chmodSync(place.directory, 0o755);
+  await place.mount();
+  t.match((await sh(`cd ${dir}; touch f; setfacl -m u:4711:r f`)).stderr, /not supported/, 'not without');
+  await umount(t, place);
+  const acl = ['-o', 'acl,allow_other'];
+  await place.mount(acl);
+  await check(`cd ${dir}; echo secret > f; chmod 600 f; setfacl -m u:4711:r f; echo other > g; chmod 600 g`);
+  t.match(await check(`cd ${dir}; ${asOther('cat f g')}`), /^secret\n.*denied/);
+  // What close() and setfacl acknowledged is in the journal.
+  process.kill(place.daemons()[0], 'SIGKILL');
+  await until('the daemon ended', () => place.daemons().length === 0);
+  await place.mount(acl);
+  t.match(await check(`cd ${dir}; getfacl -cpn f; ${asOther('cat f g')}`), /user:4711:r--[\s\S]*^secret\n.*denied/m);
+  await umount(t, place);
+  rmSync(join(place.directory, 'cache'), { recursive: true });
+  await place.mount(acl);
+  t.match(await check(`cd ${dir}; getfacl -cpn f; ${asOther('cat f g')}`), /user:4711:r--[\s\S]*^secret\n.*denied/m);
+  await umount(t, place);
+});
+
+t.test('-o dev: device nodes open, and without it they do not', { skip }, async (t) => {
+  const place = await makePlace(t);
+  const dir = place.mountpoint;
+  await place.mount();
+  await check(`mknod ${dir}/null c 1 3`);
+  t.match((await sh(`echo x > ${dir}/null`)).stderr, /Permission denied/);
+  await umount(t, place);
+  await place.mount(['-o', 'dev']);
+  t.equal(await check(`echo x > ${dir}/null; cat ${dir}/null`), '');
   await umount(t, place);
 });

@@ -187,6 +187,8 @@ t.test('usage', { skip }, async (t) => {
     usage(/-o alow_other: did you mean allow-other/),
   );
   await failsWith(t, place, ['mount', source, mountpoint, '-o', 'remount,ro'], usage(/remount/));
+  const acl = ['-o', 'acl', '--driver', 'fuse-native'];
+  await failsWith(t, place, ['mount', source, mountpoint, ...acl], usage(/acl needs the kernel driver/));
   await failsWith(t, place, ['mount', source, mountpoint], usage(/PAILFS_CACHE_SIZE: "much"/), {
     PAILFS_CACHE_SIZE: 'much',
   });

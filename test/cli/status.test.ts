@@ -96,3 +96,9 @@ t.test('a mount that is gone', async (t) => {
     /^s3:\/\/garden on \/mnt \(unmounted: what is left is being uploaded\)\n/,
   );
 });
+
+t.test('a server that ignores conditions is named', async (t) => {
+  t.notMatch(statusText(status({}), now), /ignores/);
+  t.match(statusText(status({ conditionalWrites: 'ignored' }), now), /ignores conditions on writes/);
+  t.match(statusText(status({ conditionalCopies: 'ignored' }), now), /ignores conditions on copies/);
+});

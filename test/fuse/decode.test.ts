@@ -72,6 +72,27 @@ t.test('names', async (t) => {
   }
 });
 
+t.test('SETXATTR comes in two forms, and its length tells which', async (t) => {
+  const setxattr = (...body: Parameters<typeof bytes>) =>
+    decode(requestBytes({ opcode: opcode.SETXATTR, body: bytes(...body) }));
+  const names = fc.string({ minLength: 1, maxLength: 20 }).filter((name) => !name.includes('\0'));
+  const value = Buffer.from('value');
+  t.match(setxattr(5, 2, 'user.a', value), { name: 'user.a', value, flags: 2, killSgid: undefined });
+  t.match(setxattr(5, 2, 0, 0, 'user.a', value), { name: 'user.a', value, flags: 2, killSgid: false });
+  t.match(setxattr(5, 0, 1, 0, 'user.a', value), { name: 'user.a', value, killSgid: true }, 'FUSE_SETXATTR_EXT');
+  t.match(setxattr(0, 0, '\u0001', Buffer.alloc(0)), { name: '\u0001', killSgid: undefined });
+  t.equal(setxattr(5, 0, 1, 0, 'user.a', Buffer.from('valu')), -errno.EINVAL);
+  t.equal(setxattr(0, 0, 1, 0), -errno.EINVAL);
+  t.equal(setxattr(0, 0, 1), -errno.EINVAL);
+  fc.assert(
+    fc.property(names, fc.uint8Array({ maxLength: 24 }), fc.boolean(), fc.boolean(), (name, value, long, kill) => {
+      const more = long ? [kill ? 1 : 0, 0] : [];
+      const killSgid = long ? kill : undefined;
+      t.match(setxattr(value.length, 0, ...more, name, value), { name, value: Buffer.from(value), killSgid });
+    }),
+  );
+});
+
 t.test('lengths that the body does not have', async (t) => {
   t.equal(decode(requestBytes({ opcode: opcode.WRITE, body: bytes(0n, 0n, 9, 0, 0n, 0, 0, Buffer.alloc(8)) })), -22);
   t.equal(decode(requestBytes({ opcode: opcode.SETXATTR, body: bytes(5, 0, 'user.a', Buffer.alloc(4)) })), -22);

@@ -5,7 +5,7 @@ import { errno } from '../../src/errno.js';
 import { INIT_OUT_BYTES, init, init2, OUT_HEADER_BYTES, STATX_OUT_BYTES } from '../../src/fuse/abi.js';
 import { decodeRequest } from '../../src/fuse/decode.js';
 import { decodeHeader, Frame } from '../../src/fuse/frame.js';
-import { mixesDirectIo, negotiate } from '../../src/fuse/negotiate.js';
+import { mixesDirectIo, negotiate, refusalText } from '../../src/fuse/negotiate.js';
 import { deleteFrame, FrameNotifier, invalEntryFrame, invalInodeFrame } from '../../src/fuse/notify.js';
 import type { FileAttributes } from '../../src/fuse/operations.js';
 import { type InitReply, putEntry, putHeader, putInit, putStatxReply } from '../../src/fuse/reply.js';
@@ -72,18 +72,21 @@ t.test('statx of a device, as a whole frame', async (t) => {
   t.same(frame.bytes, fixture('statx.reply'));
 });
 
+const plain = { passthrough: false, acl: false };
+const passing = { passthrough: true, acl: false };
+
 t.test('INIT asks for what is wanted out of what is offered', async (t) => {
   const frame = new Frame(fixture('init.request'));
   const request = decodeRequest(decodeHeader(frame)!, frame) as InitRequest;
   const out = new Frame(Buffer.alloc(OUT_HEADER_BYTES + INIT_OUT_BYTES));
-  const reply = negotiate(request, false);
+  const reply = negotiate(request, plain);
   if (typeof reply === 'number') throw new Error('refused');
   putInit(out, OUT_HEADER_BYTES, reply);
   putHeader(out, 2, 0, 0, out.length);
   t.same(out.bytes, fixture('init.reply'));
-  t.match(negotiate({ ...request, flags: 0 }, true), { flags: 0, flags2: 0, maxWrite: 131072, maxPages: 32 });
-  t.equal(negotiate({ ...request, minor: 27 }, true), -errno.EPROTO);
-  t.match(negotiate({ ...request, minor: 99 }, true), { minor: 45 }, 'never newer than what is known');
+  t.match(negotiate({ ...request, flags: 0 }, passing), { flags: 0, flags2: 0, maxWrite: 131072, maxPages: 32 });
+  t.equal(negotiate({ ...request, minor: 27 }, passing), -errno.EPROTO);
+  t.match(negotiate({ ...request, minor: 99 }, passing), { minor: 45 }, 'never newer than what is known');
   t.ok(mixesDirectIo(reply));
   t.notOk(mixesDirectIo({ ...reply, minor: 40 }), 'older kernels keep pages that a direct write made old');
   t.notOk(mixesDirectIo({ ...reply, flags2: 0 }), 'nor without mappings');
@@ -91,17 +94,17 @@ t.test('INIT asks for what is wanted out of what is offered', async (t) => {
 
 t.test('passthrough is asked for where it is wanted and offered', async (t) => {
   const offered = { major: 7, minor: 45, maxReadahead: 0, flags: init.INIT_EXT, flags2: 0xffffffff };
-  t.match(negotiate(offered, true), {
+  t.match(negotiate(offered, passing), {
     flags: init.INIT_EXT,
     flags2: init2.PASSTHROUGH | init2.DIRECT_IO_ALLOW_MMAP,
     maxStackDepth: 1,
   });
   const others = { flags2: init2.DIRECT_IO_ALLOW_MMAP, maxStackDepth: 0 };
-  t.match(negotiate(offered, false), others);
-  t.match(negotiate({ ...offered, flags2: ~init2.PASSTHROUGH }, true), others);
-  t.match(negotiate({ ...offered, flags: 0 }, true), { flags2: 0, maxStackDepth: 0 }, 'not without INIT_EXT');
+  t.match(negotiate(offered, plain), others);
+  t.match(negotiate({ ...offered, flags2: ~init2.PASSTHROUGH }, passing), others);
+  t.match(negotiate({ ...offered, flags: 0 }, passing), { flags2: 0, maxStackDepth: 0 }, 'not without INIT_EXT');
   const out = new Frame(Buffer.alloc(OUT_HEADER_BYTES + INIT_OUT_BYTES));
-  putInit(out, OUT_HEADER_BYTES, negotiate(offered, true) as InitReply);
+  putInit(out, OUT_HEADER_BYTES, negotiate(offered, passing) as InitReply);
   // struct fuse_init_out of linux/fuse.h: flags2 at 32, max_stack_depth at 36.
   t.same(
     [out.view.getUint32(OUT_HEADER_BYTES + 32, true), out.view.getUint32(OUT_HEADER_BYTES + 36, true)],
@@ -109,13 +112,33 @@ t.test('passthrough is asked for where it is wanted and offered', async (t) => {
   );
 });
 
+t.test('ACLs are asked for where they are wanted, with what they need', async (t) => {
+  const offered = { major: 7, minor: 45, maxReadahead: 0, flags: -1, flags2: 0 };
+  const aclFlags = (1 << 6) | (1 << 20) | (1 << 29);
+  const asked = (flags: number): number =>
+    (negotiate({ ...offered, flags }, { ...plain, acl: true }) as InitReply).flags;
+  t.equal(
+    (negotiate(offered, plain) as InitReply).flags & aclFlags,
+    0,
+    'FUSE_DONT_MASK, POSIX_ACL, SETXATTR_EXT: not without',
+  );
+  t.equal(asked(-1) & aclFlags, aclFlags);
+  t.equal(asked(~(1 << 29)) & aclFlags, (1 << 6) | (1 << 20), 'before Linux 5.13');
+  const old = { ...offered, flags: ~(1 << 20) };
+  const refused = negotiate(old, { ...plain, acl: true });
+  t.equal(refused, -errno.EOPNOTSUPP, 'modes alone would let in too many');
+  t.match(refusalText(old, -errno.EOPNOTSUPP), /without --acl/);
+  t.match(refusalText(old, -errno.EPROTO), /7\.45 is too old/);
+});
+
 t.test('INIT never asks for flags that would take control from us', async () => {
   // POSIX_LOCKS, FLOCK_LOCKS, AUTO_INVAL_DATA, READDIRPLUS_AUTO, WRITEBACK_CACHE, NO_OPEN, NO_OPENDIR, splice
   const never = [1, 10, 12, 14, 16, 17, 24, 7, 8, 9].reduce((flags, bit) => flags | (1 << bit), 0);
   const u32 = fc.integer({ min: 0, max: 0xffffffff });
   fc.assert(
-    fc.property(u32, u32, fc.boolean(), (flags, flags2, passthrough) => {
-      const reply = negotiate({ major: 7, minor: 45, maxReadahead: 0, flags, flags2 }, passthrough);
+    fc.property(u32, u32, fc.boolean(), fc.boolean(), (flags, flags2, passthrough, acl) => {
+      const reply = negotiate({ major: 7, minor: 45, maxReadahead: 0, flags, flags2 }, { passthrough, acl });
+      if (reply === -errno.EOPNOTSUPP) return acl;
       return typeof reply !== 'number' && (reply.flags & never) === 0 && (reply.flags & ~flags) === 0;
     }),
   );

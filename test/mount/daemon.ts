@@ -57,6 +57,7 @@ const defaults: Omit<VolumeOptions, 'stateDirectory'> = {
   gid: 0,
   fileMode: 0o644,
   directoryMode: 0o755,
+  acl: false,
   canList: true,
   host: 'here',
   writeBack: process.env.PAILFS_TEST_WRITE_BACK === 'on',
@@ -89,10 +90,11 @@ export async function startDaemon(options: DaemonOptions, logger: Logger = silen
     cacheDirectory,
     cacheBytes: options.cacheBytes ?? 10 * GiB,
   });
+  const acl = options.volume?.acl ?? false;
   const passthrough = options.passthrough ?? process.env.PAILFS_TEST_PASSTHROUGH !== 'off';
   const mounted = await mountChosen(
     filesystem,
-    { mountpoint, fsname: `s3://${bucket}`, log: logger, defaultPermissions: true, allowOther: true, passthrough },
+    { mountpoint, fsname: `s3://${bucket}`, log: logger, defaultPermissions: true, allowOther: true, passthrough, acl },
     options.driver,
   );
   return { filesystem, client, mounted };

@@ -9,32 +9,28 @@ import { without } from './s3-place.js';
 const skip = noKernelMounts;
 t.setTimeout(120_000);
 
-t.test(
-  'what is written is an object as soon as it is closed',
-  { skip: without('markerMetadata') },
-  async (t) => {
-    await withBucket(t, async ({ dir, sh, store, place }) => {
-      await sh(`umask 022; mkdir d; printf hello > d/a.txt; chmod 640 d/a.txt; touch -d @1234567890.123456789 d/a.txt`);
-      const object = (await store.get('d/a.txt'))!;
-      t.equal(object.body.toString(), 'hello');
-      t.equal(object.contentType, 'text/plain');
-      const { mtime } = object.metadata;
-      t.match(object.metadata, { mode: String(0o100640), uid: '0', gid: '0' });
-      if (keepsTimes) t.equal(mtime, '1234567890.123456789');
-      else t.ok(isRecent(mtime), mtime);
-      const marker = (await store.get('d/'))!;
-      t.equal(marker.body.length, 0);
-      t.equal(marker.contentType, 'application/x-directory');
-      t.match(marker.metadata, { mode: String(0o40755) });
-      await sh('cp d/a.txt b; printf 1 > b; printf 23 >> b; cat b');
-      t.equal(await store.text('b'), '123');
-      t.same(await store.keys(), ['b', 'd/', 'd/a.txt']);
-      place.embedded?.requests.reset();
-      t.equal(await sh(`stat -c '%a %s %Y %n' d/a.txt; ls ${dir}`), `640 5 ${mtime.split('.')[0]} d/a.txt\nb\nd\n`);
-      if (place.embedded) t.same(place.embedded.requests.byOperation, { ListObjectsV2: 1 }, 'ls of the root');
-    });
-  },
-);
+t.test('what is written is an object as soon as it is closed', { skip: without('markerMetadata') }, async (t) => {
+  await withBucket(t, async ({ dir, sh, store, place }) => {
+    await sh(`umask 022; mkdir d; printf hello > d/a.txt; chmod 640 d/a.txt; touch -d @1234567890.123456789 d/a.txt`);
+    const object = (await store.get('d/a.txt'))!;
+    t.equal(object.body.toString(), 'hello');
+    t.equal(object.contentType, 'text/plain');
+    const { mtime } = object.metadata;
+    t.match(object.metadata, { mode: String(0o100640), uid: '0', gid: '0' });
+    if (keepsTimes) t.equal(mtime, '1234567890.123456789');
+    else t.ok(isRecent(mtime), mtime);
+    const marker = (await store.get('d/'))!;
+    t.equal(marker.body.length, 0);
+    t.equal(marker.contentType, 'application/x-directory');
+    t.match(marker.metadata, { mode: String(0o40755) });
+    await sh('cp d/a.txt b; printf 1 > b; printf 23 >> b; cat b');
+    t.equal(await store.text('b'), '123');
+    t.same(await store.keys(), ['b', 'd/', 'd/a.txt']);
+    place.embedded?.requests.reset();
+    t.equal(await sh(`stat -c '%a %s %Y %n' d/a.txt; ls ${dir}`), `640 5 ${mtime.split('.')[0]} d/a.txt\nb\nd\n`);
+    if (place.embedded) t.same(place.embedded.requests.byOperation, { ListObjectsV2: 1 }, 'ls of the root');
+  });
+});
 
 t.test('writing anywhere, truncating, sparse files', { skip }, async (t) => {
   await withBucket(t, async ({ py, store, remount }) => {
@@ -153,43 +149,35 @@ except PermissionError: pass`);
   });
 });
 
-t.test(
-  'attributes survive a remount with nothing kept',
-  { skip: without('markerMetadata') },
-  async (t) => {
-    await withBucket(t, async ({ py, remount, store }) => {
-      await py(`
+t.test('attributes survive a remount with nothing kept', { skip: without('markerMetadata') }, async (t) => {
+  await withBucket(t, async ({ py, remount, store }) => {
+    await py(`
 os.mkdir("d", 0o700); open("d/f", "w").write("data"); os.symlink("../else/ä", "d/link")
 os.chown("d/f", 12, 34); os.chmod("d/f", 0o4751); os.utime("d/f", ns=(1_500_000_000_000_000_001, -1_500_000_001))
 os.chmod("d", 0o2711); os.chown("d", 5, 6); os.utime("d", ns=(7_000_000_001, 8_000_000_002))`);
-      const look = `
+    const look = `
 for name in ("d", "d/f", "d/link"):
     s = os.lstat(name); print(name, oct(s.st_mode), s.st_uid, s.st_gid, s.st_size, s.st_mtime_ns if name != "d/link" else os.readlink(name))`;
-      const before = await py(look);
-      const want = [
-        'd 0o42711 5 6 0 8000000002',
-        'd/f 0o104751 12 34 4 -1500000001',
-        'd/link 0o120777 0 0 10 ../else/ä',
-      ];
-      const shown = before.trimEnd().split('\n');
-      if (!keepsTimes) {
-        for (const at of [0, 1]) {
-          const mtime = shown[at].split(' ').at(-1)!;
-          t.ok(isRecent(Number(mtime) / 1e9), shown[at]);
-          want[at] = want[at].replace(/\S+$/, mtime);
-        }
+    const before = await py(look);
+    const want = ['d 0o42711 5 6 0 8000000002', 'd/f 0o104751 12 34 4 -1500000001', 'd/link 0o120777 0 0 10 ../else/ä'];
+    const shown = before.trimEnd().split('\n');
+    if (!keepsTimes) {
+      for (const at of [0, 1]) {
+        const mtime = shown[at].split(' ').at(-1)!;
+        t.ok(isRecent(Number(mtime) / 1e9), shown[at]);
+        want[at] = want[at].replace(/\S+$/, mtime);
       }
-      t.same(shown, want);
-      const inodes = await py('print(os.stat("d/f").st_ino)');
-      await remount({ fresh: true });
-      t.equal(await py(look), before, 'looked up');
-      t.equal(await py('print(os.stat("d/f").st_ino)'), inodes, 'st_ino');
-      await remount({ fresh: true });
-      t.equal(await py(`os.listdir("d")${look}`), before, 'listed');
-      t.equal(await store.text('d/link'), '../else/ä', 'the target is the body, as s3fs has it');
-    });
-  },
-);
+    }
+    t.same(shown, want);
+    const inodes = await py('print(os.stat("d/f").st_ino)');
+    await remount({ fresh: true });
+    t.equal(await py(look), before, 'looked up');
+    t.equal(await py('print(os.stat("d/f").st_ino)'), inodes, 'st_ino');
+    await remount({ fresh: true });
+    t.equal(await py(`os.listdir("d")${look}`), before, 'listed');
+    t.equal(await store.text('d/link'), '../else/ä', 'the target is the body, as s3fs has it');
+  });
+});
 
 t.test('extended attributes', { skip: without('markerMetadata') }, async (t) => {
   await withBucket(t, async ({ py, remount, store, sh }) => {

@@ -64,3 +64,21 @@ t.test('once an upload was tried a small file is whole in the journal: a kill, n
     { writeBack: true },
   ),
 );
+
+t.test('a file changed in part whose rest is gone is refused, and kept here', (t) =>
+  withVolume(
+    async (volume) => {
+      const size = 7_000_000;
+      await volume.put('f', 'x'.repeat(size));
+      const file = await volume.open('f', O_RDWR);
+      await volume.writeAt(file, size / 2, 'ours');
+      await volume.put('f', 'theirs');
+      await code(volume.closeFile(file));
+      await volume.fs.flushAll();
+      t.equal(volume.body('f'), 'theirs', 'what they wrote stays');
+      t.same([...volume.memory.objects.keys()], ['f'], 'nothing that is not whole is made of ours');
+      t.match(volume.fs.status().dirty, [{ path: '/f', size, failure: 'ESTALE' }]);
+    },
+    { writeBack: true },
+  ),
+);

@@ -1,6 +1,6 @@
 /** `--exclusive=s3`: of two hosts that make one name at once, one has it made. Without a kernel, over one store in memory. */
 import t from 'tap';
-import type { EntryReply } from '../../src/fuse/operations.js';
+import type { CreateReply, EntryReply } from '../../src/fuse/operations.js';
 import { code, ctx, O_EXCL, O_RDWR, O_WRONLY, ok, TestVolume } from './volume-fixture.js';
 
 type Tap = Pick<typeof t, 'same' | 'equal' | 'ok' | 'match' | 'test'>;
@@ -148,6 +148,51 @@ for (const writeBack of [false, true]) {
         t.equal(a.body('f'), 'content');
         b.clock.advance(2_000);
         t.equal(await b.read('f'), 'content');
+      }),
+    );
+
+    t.test('what has to be new costs two HEADs, a LIST and a PUT, and a rename a copy', async (t) => {
+      const link = async (volume: TestVolume): Promise<void> => {
+        const { entry, open } = await ok<CreateReply>(volume.fs.tmpfile!(ctx, 1, 0o600, 0, O_RDWR));
+        await ok<EntryReply>(volume.fs.link!(ctx, entry.nodeid, 1, 'n'));
+        await volume.closeFile({ nodeid: entry.nodeid, fh: open.fh });
+      };
+      const makings: Record<string, (volume: TestVolume) => Promise<unknown>> = {
+        create: (volume) => createNew(volume, 'n'),
+        mkdir: (volume) => volume.mkdir('n'),
+        symlink: (volume) => symlink(volume, 'n'),
+        mknod: (volume) => mknod(volume, 'n'),
+        link,
+        rename: (volume) => rename(volume, 'old', 'n'),
+      };
+      for (const [what, make] of Object.entries(makings)) {
+        const volume = await TestVolume.open({ writeBack, exclusive: 's3' });
+        try {
+          await volume.put('old', 'data');
+          t.equal(await volume.read('old'), 'data');
+          volume.requests();
+          t.equal(await code(make(volume)), 'ok', what);
+          const { DeleteObject: _, ...cost } = volume.requests();
+          if (what !== 'rename') t.same(cost, { HeadObject: 2, ListObjectsV2: 1, PutObject: 1 }, what);
+          else t.match(cost, { CopyObject: 1, PutObject: undefined }, what);
+        } finally {
+          await volume.close();
+        }
+      }
+    });
+
+    t.test('a name that is known to be taken is not asked for again within the metadata TTL', (t) =>
+      withTwo(t, writeBack, async ({ a }) => {
+        for (const name of ['taken', 'own']) await a.put(name, 'theirs');
+        for (const name of ['taken', 'own']) t.equal(await code(a.entry(name)), 'ok');
+        a.requests();
+        t.equal(await code(createNew(a, 'taken')), 'EEXIST');
+        t.equal(await code(a.mkdir('taken')), 'EEXIST');
+        t.equal(await code(rename(a, 'own', 'taken')), 'EEXIST');
+        t.same(a.requests(), {});
+        await a.memory.delete('taken');
+        a.clock.advance(61_000);
+        t.equal(await code(createNew(a, 'taken')), 'ok', 'then it is');
       }),
     );
 

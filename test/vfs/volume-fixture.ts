@@ -90,6 +90,7 @@ export class TestVolume {
       gid: 1000,
       fileMode: 0o644,
       directoryMode: 0o755,
+      acl: false,
       canList: true,
       host: 'here',
       writeBack: writesBack,

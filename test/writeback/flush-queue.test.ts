@@ -77,3 +77,40 @@ t.test(
     await queue.close();
   },
 );
+
+t.test('what was refused is tried again ten minutes later', async (t) => {
+  let now = 0;
+  let tries = 0;
+  let isRefused = true;
+  const queue = new FlushQueue<string>({
+    clock: { now: () => now, monotonic: () => now },
+    run: async () => {
+      tries++;
+      if (isRefused) throw new Error('403');
+      return 'done';
+    },
+    waits: () => false,
+    blockers: () => [],
+    unlock: async () => false,
+    passes: () => false,
+    parallel: 1,
+    parallelWhileBusy: 1,
+    lingerMs: 0,
+  });
+  queue.add('a');
+  await t.rejects(queue.urge('a'), /403/);
+  const first = tries;
+  isRefused = false;
+  now = 599_000;
+  queue.poke();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(tries, first);
+  t.match(queue.stateOf('a'), { state: 'refused', readyAt: 600_000 });
+  now = 600_001;
+  queue.poke();
+  for (const end = performance.now() + 5_000; queue.size > 0 && performance.now() < end; )
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  t.equal(tries, first + 1);
+  t.equal(queue.size, 0);
+  await queue.close();
+});

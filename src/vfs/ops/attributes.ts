@@ -2,21 +2,20 @@
  * SETATTR: chmod, chown, utimens, truncate. Attributes live in the object's metadata: of a file that is being written
  * they go along with its upload, of any other they are written by a copy inside the store before the call answers.
  */
-import { isComplete } from '../../cache/attribute-store.js';
 import { sameTime, type Timespec } from '../../clock.js';
 import { MAX_OBJECT_BYTES } from '../../constants.js';
 import { errno } from '../../errno.js';
 import type { AttributeChange, AttrReply, RequestContext } from '../../fuse/operations.js';
+import { xattrsAfterChmod } from '../acl.js';
 import { S_IFMT } from '../attribute.js';
 import { commit } from '../commit.js';
-import { headIfPresent } from '../find-key.js';
 import type { Inode } from '../inode.js';
+import { makeCurrent } from '../make-current.js';
 import { saveRootAttributes, writeMarker } from '../marker.js';
 import { attrReply } from '../reply.js';
 import { stage } from '../staging.js';
 import { FsError } from '../to-errno.js';
-import { adoptFile, fileAttributes } from '../versions.js';
-import { keyOf, type Volume } from '../volume.js';
+import type { Volume } from '../volume.js';
 import type { WriteBack } from '../write-back/write-back.js';
 import { clearSuidgid } from './files.js';
 
@@ -52,34 +51,15 @@ export async function setattr(
   return attrReply(volume, inode);
 }
 
-/** The metadata that a change is laid over must be known, or what it does not touch would be lost. */
-export async function makeCurrent(volume: Volume, inode: Inode, signal?: AbortSignal): Promise<void> {
-  if (inode.parent === undefined || inode.directory !== undefined || inode.staged !== undefined) return;
-  if (inode.storedKey !== undefined && !isComplete(inode.info)) return learnMoved(volume, inode, signal);
-  if (inode.dirty) return;
-  if (isComplete(inode.info) || inode.version === undefined) return;
-  const askedAt = volume.clock.monotonic();
-  const info = await headIfPresent(volume, keyOf(volume, inode), signal);
-  if (info === undefined) throw new FsError(errno.ESTALE, inode.path);
-  if (adoptFile(volume, inode.parent, inode.name, info, info, askedAt) !== inode)
-    throw new FsError(errno.ESTALE, inode.path);
-}
-
-/** A file that was renamed here, and of which only a LIST has told. */
-async function learnMoved(volume: Volume, inode: Inode, signal?: AbortSignal): Promise<void> {
-  const info = await headIfPresent(volume, keyOf(volume, inode), signal);
-  if (info === undefined || inode.version === undefined || info.etag !== inode.version.etag) return;
-  inode.info = info;
-  if (!inode.attributesChanged) inode.attributes = fileAttributes(volume, inode.version, info);
-}
-
 function changed(volume: Volume, old: Inode['attributes'], change: AttributeChange): Inode['attributes'] {
   const now = volume.stamp();
   const time = (value: Timespec | 'now' | undefined, present: Timespec): Timespec =>
     value === 'now' ? now : (value ?? present);
+  const mode = change.mode === undefined ? old.mode : (old.mode & S_IFMT) | (change.mode & 0o7777);
   return {
     ...old,
-    mode: change.mode === undefined ? old.mode : (old.mode & S_IFMT) | (change.mode & 0o7777),
+    mode,
+    xattrs: change.mode === undefined ? old.xattrs : xattrsAfterChmod(old.xattrs, mode),
     uid: change.uid ?? old.uid,
     gid: change.gid ?? old.gid,
     atime: time(change.atime, old.atime),

@@ -155,7 +155,7 @@ export async function mkdir(
 ): Promise<EntryReply> {
   const parent = await parentForNew(volume, ctx, parentId, name);
   const prefix = keyOfNew(volume, parent, name, true);
-  const attributes = newAttributes(volume, ctx, parent, S_IFDIR | (mode & ~umask & 0o7777));
+  const attributes = newAttributes(volume, ctx, parent, { mode: S_IFDIR | (mode & 0o7777), umask });
   const { writeBack } = volume;
   if (writeBack !== undefined) {
     const isExclusive = volume.options.exclusive === 's3';

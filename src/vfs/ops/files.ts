@@ -16,7 +16,7 @@ import { FsError, toErrno } from '../to-errno.js';
 import { untilAborted } from '../until-aborted.js';
 import { cachedOf, dropCached, type Volume } from '../volume.js';
 import { canKeep } from '../write-back/record.js';
-import { makeFile, mayBeMade } from './new-names.js';
+import { knowDefaultAcl, makeFile, mayBeMade } from './new-names.js';
 
 const O_ACCMODE = 3;
 const O_WRONLY = 1;
@@ -95,7 +95,8 @@ export async function create(
     return { entry: entryReply(volume, existing), open: reply };
   }
   await mayBeMade(volume, parent, name, ctx);
-  const inode = makeFile(volume, ctx, parent, name, S_IFREG | (mode & ~umask & 0o7777));
+  await knowDefaultAcl(volume, parent, ctx);
+  const inode = makeFile(volume, ctx, parent, name, { mode: S_IFREG | (mode & 0o7777), umask });
   if (isExclusive) await makeInStore(volume, inode);
   return { entry: entryReply(volume, inode), open: openReply(volume, inode, flags) };
 }

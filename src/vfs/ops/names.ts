@@ -13,7 +13,7 @@ import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { cachedOf, keyOf, type Volume } from '../volume.js';
 import { unlinkHere } from '../write-back/local-names.js';
-import { makeFile, parentForNew } from './new-names.js';
+import { type AskedMode, makeFile, parentForNew } from './new-names.js';
 
 export async function unlink(volume: Volume, ctx: RequestContext, parentId: number, name: string): Promise<number> {
   const parent = volume.inodes.directory(parentId);
@@ -93,7 +93,7 @@ export async function symlink(
   name: string,
   target: Uint8Array,
 ): Promise<EntryReply> {
-  return makeSpecial(volume, ctx, parentId, name, { mode: S_IFLNK | 0o777, rdev: 0 }, target);
+  return makeSpecial(volume, ctx, parentId, name, { mode: S_IFLNK | 0o777, umask: 0, rdev: 0 }, target);
 }
 
 const devices: ReadonlySet<number> = new Set([S_IFCHR, S_IFBLK]);
@@ -115,7 +115,7 @@ export async function mknod(
 ): Promise<EntryReply> {
   const type = (mode & S_IFMT) === 0 ? S_IFREG : mode & S_IFMT;
   if (!nodeTypes.has(type)) throw new FsError(errno.EINVAL, name);
-  const node = { mode: type | (mode & ~umask & 0o7777), rdev: devices.has(type) ? rdev : 0 };
+  const node = { mode: type | (mode & 0o7777), umask, rdev: devices.has(type) ? rdev : 0 };
   return makeSpecial(volume, ctx, parentId, name, node, new Uint8Array(0));
 }
 
@@ -125,13 +125,13 @@ async function makeSpecial(
   ctx: RequestContext,
   parentId: number,
   name: string,
-  { mode, rdev }: { readonly mode: number; readonly rdev: number },
+  { mode, umask, rdev }: AskedMode & { readonly rdev: number },
   content: Uint8Array,
 ): Promise<EntryReply> {
   const parent = await parentForNew(volume, ctx, parentId, name);
   await volume.writeBack?.room();
   volume.writeBack?.reserve();
-  const inode = makeFile(volume, ctx, parent, name, mode);
+  const inode = makeFile(volume, ctx, parent, name, { mode, umask });
   inode.attributes.rdev = rdev;
   if (content.length > 0) await stage(volume, inode).write(0, content);
   if ((mode & S_IFMT) === S_IFLNK) inode.linkTarget = Buffer.from(content);

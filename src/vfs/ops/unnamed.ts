@@ -14,19 +14,20 @@ import { FsError } from '../to-errno.js';
 import { changing } from '../tree-lock.js';
 import { keyOfNew, type Volume } from '../volume.js';
 import { openReply } from './files.js';
-import { newAttributes, parentForNew } from './new-names.js';
+import { knowDefaultAcl, newAttributes, parentForNew } from './new-names.js';
 
-export function tmpfile(
+export async function tmpfile(
   volume: Volume,
   ctx: RequestContext,
   parentId: number,
   mode: number,
   umask: number,
   flags: number,
-): CreateReply {
+): Promise<CreateReply> {
   if (volume.options.readOnly) throw new FsError(errno.EROFS, 'O_TMPFILE');
   const parent = volume.inodes.directory(parentId);
-  const attributes = newAttributes(volume, ctx, parent, S_IFREG | (mode & ~umask & 0o7777));
+  await knowDefaultAcl(volume, parent, ctx);
+  const attributes = newAttributes(volume, ctx, parent, { mode: S_IFREG | (mode & 0o7777), umask });
   const inode = volume.inodes.addUnnamed(attributes, volume.clock.monotonic());
   stage(volume, inode, 0);
   return { entry: entryReply(volume, inode), open: openReply(volume, inode, flags) };

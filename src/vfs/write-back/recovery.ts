@@ -28,8 +28,11 @@ import type { WriteBack } from './write-back.js';
 
 export async function recover(volume: Volume, writeBack: WriteBack): Promise<void> {
   const { journal } = writeBack;
-  const doubtful = [...journal.entries()].filter(([id]) => journal.doubtful.has(id));
-  for (const [id, { value }] of doubtful) setAside(volume, writeBack, id, value as PendingRecord);
+  for (const [id, { value }] of [...journal.entries()])
+    if (journal.doubtful.has(id) && !isHarmless(value as PendingRecord))
+      setAside(volume, writeBack, id, value as PendingRecord);
+  // From here on it is in the journal no more: nothing of it is taken up.
+  writeBack.done();
   const everything = readJournal(writeBack);
   const { files, directories, removals, uploads, written } = everything;
   recoverWritten(volume, writeBack, written);
@@ -50,6 +53,11 @@ export async function recover(volume: Volume, writeBack: WriteBack): Promise<voi
       'taking up what an earlier daemon left to be uploaded',
     );
   await writeBack.sync.run();
+}
+
+/** Right to go by, though it may be older than it should: less is safe than could be, an upload that has ended is aborted. */
+function isHarmless({ kind }: PendingRecord): boolean {
+  return kind === 'safe' || kind === 'upload';
 }
 
 async function recoverRemoval(volume: Volume, writeBack: WriteBack, found: Found<RemovalRecord>): Promise<void> {

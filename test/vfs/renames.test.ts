@@ -1,0 +1,124 @@
+/** Renames as other clients see them, and what these may have done meanwhile. */
+import t from 'tap';
+import { code, ctx, ok, type TestVolume, withVolume } from './volume-fixture.js';
+
+const NOREPLACE = 1;
+const EXCHANGE = 2;
+const methods = ['copy', 'uploadPartCopy', 'delete', 'deleteMany'] as const;
+
+/** Keys in the store before each request that copies or deletes, by method. */
+function watch(volume: TestVolume): Array<readonly [string, string[]]> {
+  const seen: Array<readonly [string, string[]]> = [];
+  for (const method of methods) {
+    const before = (): void => void seen.push([method, [...volume.memory.objects.keys()].sort()]);
+    volume.client.add({ method, action: { kind: 'call', before } });
+  }
+  return seen;
+}
+
+for (const writeBack of [false, true])
+  t.test(
+    `a name is copied before the old one goes, and a directory whole, write-back ${writeBack ? 'on' : 'off'}`,
+    (t) =>
+      withVolume(
+        async (volume) => {
+          await volume.put('f', 'file');
+          const names = Array.from({ length: 20 }, (_, i) => `n${i}`);
+          for (const name of names) await volume.put(`d/${name}`, name);
+          const seen = watch(volume);
+          await volume.rename('f', 'g');
+          await volume.fs.flushAll();
+          t.same(seen.shift(), ['copy', [...names.map((name) => `d/${name}`), 'f'].sort()]);
+          for (const [, keys] of seen.splice(0)) t.ok(keys.includes('f') && keys.includes('g'), 'both for a moment');
+          t.notOk(volume.memory.objects.has('f'));
+          await volume.rename('d', 'e');
+          await volume.fs.flushAll();
+          const deletes = seen.filter(([method]) => method.startsWith('delete'));
+          t.ok(deletes.length > 0 && seen.length > deletes.length);
+          for (const [, keys] of deletes)
+            for (const name of names) t.ok(keys.includes(`e/${name}`), `${name} is copied before anything is deleted`);
+          t.same(
+            [...volume.memory.objects.keys()].filter((key) => key.startsWith('d/')),
+            [],
+          );
+        },
+        { writeBack },
+      ),
+  );
+
+t.test('directories that change places go by way of a prefix at the top', (t) =>
+  withVolume(
+    async (volume) => {
+      for (const key of ['a/x', 'deep/b/y']) await volume.put(key, key);
+      const seen = watch(volume);
+      await volume.rename('a', 'deep/b', EXCHANGE);
+      t.same(seen, [], 'at once');
+      await volume.fs.flushAll();
+      const between = seen.flatMap(([, keys]) => keys).filter((key) => !/^(a|deep)\//.test(key));
+      t.ok(between.length > 0);
+      for (const key of between) t.match(key, /^\.pailfs-exchange-[^/]+\//);
+      const keys = [...volume.memory.objects.keys()].filter((key) => !key.endsWith('/')).sort();
+      t.same(keys, ['a/y', 'deep/b/x']);
+    },
+    { writeBack: true },
+  ),
+);
+
+t.test('the object of a renamed file is deleted or replaced by somebody before it was copied', (t) =>
+  withVolume(
+    async (volume) => {
+      for (const name of ['cached', 'unread', 'cached2', 'unread2']) await volume.put(name, `text of ${name}`);
+      for (const name of ['cached', 'cached2']) t.equal(await volume.read(name), `text of ${name}`);
+      await volume.list('');
+      for (const name of ['cached', 'unread', 'cached2', 'unread2']) await volume.rename(name, `new-${name}`);
+      for (const name of ['cached', 'unread']) await volume.memory.delete(name);
+      for (const name of ['cached2', 'unread2']) await volume.put(name, 'theirs');
+      await volume.fs.flushAll();
+      t.equal(volume.body('new-cached'), 'text of cached', 'this machine has its bytes');
+      t.equal(volume.body('new-cached2'), 'text of cached2');
+      t.equal(volume.body('new-unread'), undefined, 'nobody has them');
+      t.equal(await code(volume.entry('new-unread')), 'ENOENT');
+      t.equal(await code(volume.entry('new-unread2')), 'ENOENT');
+      t.same([volume.body('cached2'), volume.body('unread2')], ['theirs', 'theirs'], 'what they wrote stays');
+      t.same(volume.fs.status().dirty, []);
+    },
+    { writeBack: true },
+  ),
+);
+
+t.test('somebody else’s object stands under the new name by then', (t) =>
+  withVolume(
+    async (volume) => {
+      await volume.put('old', 'ours');
+      t.equal(await volume.read('old'), 'ours');
+      await volume.rename('old', 'new');
+      await volume.put('new', 'theirs');
+      await volume.fs.flushAll();
+      t.equal(volume.body('new'), 'theirs');
+      const [conflict] = volume.fs.status().conflicts;
+      t.equal(conflict?.path, '/new');
+      t.equal(volume.body(conflict.copy.slice(1)), 'ours');
+    },
+    { writeBack: true },
+  ),
+);
+
+t.test('RENAME_NOREPLACE of a directory asks the store right before', (t) =>
+  withVolume(
+    async (volume) => {
+      for (const key of ['d/x', 'e/x']) await volume.put(key, key);
+      const rename = (from: string, to: string): Promise<string> =>
+        code(ok(volume.fs.rename(ctx, 1, from, 1, to, NOREPLACE) as number | Promise<number>));
+      await volume.list('');
+      for (const name of ['taken', 'file', 'free']) t.equal(await code(volume.entry(name)), 'ENOENT');
+      await volume.put('taken/x', 'theirs');
+      await volume.put('file', 'theirs');
+      t.equal(await rename('d', 'taken'), 'EEXIST');
+      t.equal(await rename('d', 'file'), 'EEXIST');
+      t.same([volume.body('taken/x'), volume.body('file'), volume.body('d/x')], ['theirs', 'theirs', 'd/x']);
+      t.equal(await rename('d', 'free'), 'ok');
+      t.equal(volume.body('free/x'), 'd/x');
+    },
+    { writeBack: false },
+  ),
+);
