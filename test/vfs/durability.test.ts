@@ -243,6 +243,9 @@ t.test('with 10,000 changes waiting for a store that is away no more names chang
       const { nodeid } = await volume.entry('top');
       for (const method of ['put', 'head', 'list'] as const)
         volume.client.add({ method, action: { kind: 'fail', error: 'Timeout' } });
+      // Between two tries of the store who makes more waits for the next, on timers that keep no process alive.
+      const alive = setInterval(() => undefined, 1_000);
+      t.teardown(() => clearInterval(alive));
       let refusal = 'ok';
       let made = 0;
       for (; refusal === 'ok' && made < 20_000; made++)
