@@ -20,7 +20,7 @@ const wanted = arguments_.filter((one) => !one.startsWith('--'));
 const onFuseNative = isAgain ? ['files', 'names'] : ['files', 'names', 'programs', 'reading', 'requests'];
 /** The same with write-back on. */
 const onWriteBack = isAgain
-  ? ['vfs/model', 'files', 'names', 'keys']
+  ? ['vfs/model', 'files']
   : [
       'vfs/model',
       'files',
@@ -43,8 +43,10 @@ const WRITE_BACK = { PAILFS_TEST_WRITE_BACK: 'on', PAILFS_STRESS_SECONDS: '15' }
 const ELSEWHERE = [
   'cli/bucket-options',
   'cli/fuse-native',
+  'cli/life',
   'cli/startup-failures',
   'cli/streams',
+  'cli/write-back',
   'mount/demo',
   'mount/drivers',
   'mount/exclusive',
