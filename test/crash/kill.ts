@@ -117,7 +117,8 @@ async function mountAgain(ground: Ground, plan: Plan): Promise<CrashDaemon> {
 async function endInOrder(ground: Ground, daemon: CrashDaemon): Promise<string[]> {
   const problems: string[] = [];
   const left = await umount(ground.place, UMOUNT_LIMIT_MS);
-  if (left.code !== 0) problems.push(`pailfs umount ${how(left)}: ${left.stderr}${daemon.log}`);
+  // The mount stays then, and the daemon with it.
+  if (left.code !== 0) return [`pailfs umount ${how(left)}: ${left.stderr}${daemon.log}`];
   const end = await within(UMOUNT_LIMIT_MS, 'the end of the daemon', daemon.ended);
   if (end.code !== 0) problems.push(`the daemon ${how(end)}: ${daemon.log}`);
   return problems;
