@@ -83,6 +83,7 @@ export class WritesBehind {
     return done;
   }
 
+  /** It is under way no more. */
   #done(write: Write): void {
     this.#underWay = this.#underWay.length === 1 ? NONE : this.#underWay.filter((other) => other !== write);
   }
