@@ -74,6 +74,8 @@ export async function keepDirectory(
       (other) => other !== prefix && other !== key && other !== folderMarker && !isGoing(other),
     );
     if (state.marker || others.length > 0) return;
+    // Removed meanwhile: it has no key any more that a marker could have.
+    if (directory.orphanKey !== undefined) return;
   }
   try {
     await writeMarker(volume, directory, { ifAbsent: true });

@@ -122,3 +122,34 @@ t.test('RENAME_NOREPLACE of a directory asks the store right before', (t) =>
     { writeBack: false },
   ),
 );
+
+t.test('a name in a directory that is gone does not bring the directory back at the next start', (t) =>
+  withVolume(
+    async (volume) => {
+      const keys = (): string[] => [...volume.memory.objects.keys()].sort();
+      await volume.put('t/x', 'x');
+      const held = await volume.open('t/x');
+      await volume.unlink('t/x');
+      await volume.rename('t', 'd');
+      await volume.fs.flushAll();
+      t.ok(keys().includes('t/x'), 'who has it open may need it');
+      await volume.write('d/x', 'another');
+      await volume.fs.flushAll();
+      t.equal(volume.body('d/x'), 'another');
+      await volume.unlink('d/x');
+      await volume.fs.flushAll();
+      await volume.rmdir('d');
+      await volume.fs.flushAll();
+      t.same(
+        keys().filter((key) => key.startsWith('d')),
+        [],
+      );
+      t.equal(await volume.readAt(held, 0, 10).then(String), 'x');
+      await volume.kill({ writeBack: true });
+      t.same(await volume.list(''), []);
+      await volume.fs.flushAll();
+      t.same(keys(), []);
+    },
+    { writeBack: true },
+  ),
+);

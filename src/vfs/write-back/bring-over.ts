@@ -85,10 +85,12 @@ async function bringMarker(volume: Volume, writeBack: WriteBack, inode: Inode): 
   const { directory } = inode;
   if (directory === undefined || inode.orphanKey !== undefined) return;
   const key = homeKeyOf(volume, inode);
-  await writeBack.places.claiming(key, () => {
+  await writeBack.places.claiming(key, async () => {
+    // Waiting for the key takes a while, and what loses its name then must not be written without a note of it.
+    if (inode.orphanKey !== undefined || homeKeyOf(volume, inode) !== key) return;
     writeBack.markStored(inode);
     writeBack.done();
-    return writeClaimedMarker(volume, inode, directory, key);
+    await writeClaimedMarker(volume, inode, directory, key);
   });
 }
 

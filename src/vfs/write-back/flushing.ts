@@ -1,11 +1,46 @@
-/** Bringing over a part of what waits: the names of a directory, what lies below it, what takes the most room here. */
+/** What waits, and bringing over a part of it: the names of a directory, what lies below it, what takes the most room here. */
 
-import { DELETE_BATCH_KEYS, MAX_PENDING } from '../../constants.js';
+import {
+  DELETE_BATCH_KEYS,
+  MAX_PENDING,
+  PARALLEL_FLUSHES,
+  PARALLEL_FLUSHES_WHILE_BUSY,
+  UPLOAD_LINGER_MS,
+} from '../../constants.js';
 import { errno } from '../../errno.js';
+import { isS3Error, type S3ErrorKind } from '../../s3/s3-error.js';
+import { FlushQueue } from '../../writeback/flush-queue.js';
 import type { StagingSpace } from '../../writeback/staging-space.js';
 import type { Inode, LeftName } from '../inode.js';
 import { FsError } from '../to-errno.js';
+import type { Volume } from '../volume.js';
+import { bringOver, isWaiting, unlockCircle } from './bring-over.js';
 import type { WriteBack } from './write-back.js';
+
+/** Failures that pass by themselves; the others are refusals, and wait until somebody asks. */
+const passing: ReadonlySet<S3ErrorKind> = new Set([
+  'Throttled',
+  'Server',
+  'Timeout',
+  'Unreachable',
+  'Corrupt',
+  'Aborted',
+]);
+
+/** What waits for the store, and how it is brought over. */
+export function newQueue(volume: Volume, writeBack: WriteBack): FlushQueue<Inode> {
+  return new FlushQueue<Inode>({
+    clock: { now: () => Date.now(), monotonic: () => performance.now() },
+    run: (inode) => bringOver(volume, writeBack, inode),
+    waits: isWaiting,
+    blockers: (inode) => writeBack.places.blockersOf(inode),
+    unlock: (inodes) => unlockCircle(volume, writeBack, inodes),
+    passes: (error) => !isS3Error(error) || passing.has(error.kind),
+    parallel: PARALLEL_FLUSHES,
+    parallelWhileBusy: PARALLEL_FLUSHES_WHILE_BUSY,
+    lingerMs: UPLOAD_LINGER_MS,
+  });
+}
 
 /** Brings over the inodes that are chosen, and the removals of names that are. Rejects with the first failure. */
 async function flushChosen(
@@ -25,13 +60,16 @@ export function flushNames(writeBack: WriteBack, directory: Inode): Promise<void
   return flushChosen(writeBack, isChosen, (left) => left.directory === directory);
 }
 
+/** Also of what was removed. */
+export function isOrWasBelow(inode: Inode, directory: Inode): boolean {
+  for (let at: Inode | undefined = inode; at !== undefined; at = at.parent ?? at.orphanOf)
+    if (at === directory) return true;
+  return false;
+}
+
 /** Everything at or below an inode. */
 export function flushBelow(writeBack: WriteBack, top: Inode): Promise<void> {
-  const isBelow = (inode: Inode): boolean => {
-    for (let at: Inode | undefined = inode; at !== undefined; at = at.parent ?? at.orphanOf)
-      if (at === top) return true;
-    return false;
-  };
+  const isBelow = (inode: Inode): boolean => isOrWasBelow(inode, top);
   return flushChosen(writeBack, isBelow, (left) => isBelow(left.directory));
 }
 

@@ -51,6 +51,8 @@ export interface RemovalsOptions {
   readonly pending: () => Iterable<Inode>;
   /** A batch has ended: others may go on. */
   readonly onEnd: () => void;
+  /** The journal forgets that a directory was removed. */
+  readonly onForgotten: (directory: Inode) => void;
 }
 
 export class Removals {
@@ -109,6 +111,7 @@ export class Removals {
   drop(removal: Removal): readonly [number, undefined] {
     if (this.#byKey.get(removal.key) === removal) this.#byKey.delete(removal.key);
     this.version++;
+    if (removal.directory !== undefined) this.#options.onForgotten(removal.directory);
     return [removal.id, undefined];
   }
 

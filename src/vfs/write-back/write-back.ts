@@ -10,23 +10,14 @@
 
 import { rmSync } from 'node:fs';
 import type { ListedVersion } from '../../cache/attribute-store.js';
-import {
-  DELETE_BATCH_KEYS,
-  MAX_PENDING,
-  PARALLEL_FLUSHES,
-  PARALLEL_FLUSHES_WHILE_BUSY,
-  STATE_SYNC_MS,
-  UPLOAD_LINGER_MS,
-} from '../../constants.js';
-import { isS3Error, type S3ErrorKind } from '../../s3/s3-error.js';
-import { FlushQueue } from '../../writeback/flush-queue.js';
+import { DELETE_BATCH_KEYS, MAX_PENDING, STATE_SYNC_MS } from '../../constants.js';
+import type { FlushQueue } from '../../writeback/flush-queue.js';
 import type { Journal } from '../../writeback/journal.js';
 import type { StagedFile } from '../../writeback/staged-file.js';
 import type { Inode, LeftName } from '../inode.js';
 import { type Sent, takeSent } from '../sent.js';
 import { homeKeyOf, type Volume } from '../volume.js';
-import { bringOver, isWaiting, unlockCircle } from './bring-over.js';
-import { drained, hurryAll } from './flushing.js';
+import { drained, hurryAll, isOrWasBelow, newQueue } from './flushing.js';
 import { Places } from './places.js';
 import { canKeep, recordOf } from './record.js';
 import { type Removal, Removals } from './removals.js';
@@ -35,16 +26,6 @@ import { UploadAccounts } from './upload-accounts.js';
 import { WrittenNotes } from './written.js';
 
 type Change = readonly [number, unknown];
-
-/** Failures that pass by themselves; the others are refusals, and wait until somebody asks. */
-const passing: ReadonlySet<S3ErrorKind> = new Set([
-  'Throttled',
-  'Server',
-  'Timeout',
-  'Unreachable',
-  'Corrupt',
-  'Aborted',
-]);
 
 export class WriteBack {
   readonly journal: Journal;
@@ -68,17 +49,7 @@ export class WriteBack {
       () => this.removals.isRunning,
     );
     for (const [id] of journal.entries()) this.#nextId = Math.max(this.#nextId, id + 1);
-    this.queue = new FlushQueue<Inode>({
-      clock: { now: () => Date.now(), monotonic: () => performance.now() },
-      run: (inode) => bringOver(volume, this, inode),
-      waits: isWaiting,
-      blockers: (inode) => this.places.blockersOf(inode),
-      unlock: (inodes) => unlockCircle(volume, this, inodes),
-      passes: (error) => !isS3Error(error) || passing.has(error.kind),
-      parallel: PARALLEL_FLUSHES,
-      parallelWhileBusy: PARALLEL_FLUSHES_WHILE_BUSY,
-      lingerMs: UPLOAD_LINGER_MS,
-    });
+    this.queue = newQueue(volume, this);
     this.removals = new Removals(volume, {
       append: (changes) => {
         this.alsoAppend(...changes);
@@ -87,6 +58,13 @@ export class WriteBack {
       isFrozen: (key) => this.places.isMoving(key) || this.places.isClaimed(key),
       pending: () => this.queue.items(),
       onEnd: () => this.queue.poke(),
+      // Names in it must not stand in the journal either, or the next start would take it for one that is there, and keep
+      // it when the last of them goes.
+      onForgotten: (gone) =>
+        this.#noteAnew(
+          () => false,
+          (directory) => directory === gone,
+        ),
     });
     this.uploads = new UploadAccounts(journal, volume.clock, () => this.newId());
     this.written = new WrittenNotes(() => this.newId());
@@ -302,20 +280,16 @@ export class WriteBack {
 
   /** Names below a directory have changed with its own: what the journal has of them is noted anew. */
   noteBelow(directory: Inode): void {
-    // Also what was removed below it: names in that are forgotten, or the next start would look for them where they were.
-    const isBelow = (inode: Inode): boolean => {
-      for (let at: Inode | undefined = inode; at !== undefined; at = at.parent ?? at.orphanOf)
-        if (at === directory) return true;
-      return false;
-    };
-    for (const inode of this.queue.items()) {
-      if (inode !== directory && (isBelow(inode) || inode.leftNames.some((left) => isBelow(left.directory))))
-        this.#put(inode);
-    }
-    for (const removal of this.removals.values()) {
-      if (removal.names.some((left) => isBelow(left.directory)))
-        this.alsoAppend([removal.id, this.removals.recordOf(removal)]);
-    }
+    // Also names in what was removed below it: the next start would look for them where they were.
+    const isBelow = (inode: Inode): boolean => isOrWasBelow(inode, directory);
+    this.#noteAnew((inode) => inode !== directory && isBelow(inode), isBelow);
+  }
+
+  #noteAnew(isWanted: (inode: Inode) => boolean, hasLeft: (directory: Inode) => boolean): void {
+    const isConcerned = (names: readonly LeftName[]): boolean => names.some((left) => hasLeft(left.directory));
+    for (const inode of this.queue.items()) if (isWanted(inode) || isConcerned(inode.leftNames)) this.#put(inode);
+    for (const removal of this.removals.values())
+      if (isConcerned(removal.names)) this.alsoAppend([removal.id, this.removals.recordOf(removal)]);
   }
 
   /** Brings an inode over now, and what has to go before it. Rejects with what failed. */
