@@ -117,6 +117,8 @@ function compare(expected: Expected, { length, md5, sha256, sum, trailers }: Com
 function drain(request: S3Request, feed: Write): Promise<void> {
   const { message } = request;
   return new Promise((resolve, reject) => {
+    // The client went away before anybody looked at the body (a rule delayed the request): no event comes any more.
+    if (message.destroyed) return reject(new Failure('IncompleteBody'));
     const fail = (error: unknown) => {
       message.removeAllListeners('data');
       message.resume();

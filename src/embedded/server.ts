@@ -83,7 +83,10 @@ export async function startEmbeddedServer(options: EmbeddedOptions): Promise<Emb
     server.closeAllConnections();
     await closed;
     // A rule may hold a request for long; what it wants of the closed store then fails.
-    await Promise.race([running.count.idle(), sleep(CLOSE_WAIT_MS, undefined, { ref: false })]);
+    const waiting = new AbortController();
+    const limit = sleep(CLOSE_WAIT_MS, undefined, { signal: waiting.signal }).catch(() => undefined);
+    await Promise.race([running.count.idle(), limit]);
+    waiting.abort();
     store.close();
   };
   return controls(running, { endpoint, port, credentials: credentials[0]!, close: onceOnly(close) });

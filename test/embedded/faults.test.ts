@@ -136,3 +136,21 @@ t.test('close ends stalled and delayed requests', async (t) => {
   t.ok(performance.now() - began < 3000);
   for (const { error } of await Promise.all(both)) t.ok(error);
 });
+
+t.test('a request whose client went away before its body was looked at comes to an end', async (t) => {
+  const { server } = await withObject(t);
+  let goOn = () => {};
+  const held = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  server.faults.add({ match: {}, action: { kind: 'call', before: () => held }, times: 1 });
+  const put = sign(server, { method: 'PUT', path: `/${Bucket}/k`, body: 'x'.repeat(100) }).text;
+  t.match(await exchange(server, `${put}only the beginning`, 100), { error: { code: 'LIMIT' } });
+  // Until the server has seen that, too.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  goOn();
+  const status = () => server.requests.log.at(-1)?.status;
+  for (const end = Date.now() + 5_000; status() === 0 && Date.now() < end; )
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  t.equal(status(), 400);
+});
