@@ -7,7 +7,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { type Clock, systemClock } from '../clock.js';
 import type { Logger } from '../log.js';
 import { type CredentialProvider, CredentialSource, sdkProvider } from './credentials.js';
-import { configuredRegion, resolveEndpoint } from './endpoint.js';
+import { configuredRegion, type Endpoint, resolveEndpoint } from './endpoint.js';
 import { HttpTransport } from './http-transport.js';
 import { LeanClient } from './lean-client.js';
 import { MountHeaders } from './mount-headers.js';
@@ -119,14 +119,12 @@ export async function createObjectClient(options: ObjectClientOptions, logger: L
   refuseUnsupportedBucket(bucket);
   const sdk = new S3Client({ profile, region: options.region });
   const region = (await configuredRegion(sdk, options.region, env)) ?? 'us-east-1';
-  const endpointFor = (inRegion: string) =>
-    resolveEndpoint({
-      bucket,
-      region: inRegion,
-      endpoint: options.endpoint,
-      profile,
-      pathStyle: options.pathStyle,
-    });
+  const { endpoint: url, pathStyle } = options;
+  const endpointFor = async (inRegion: string): Promise<Endpoint> => {
+    const found = await resolveEndpoint({ bucket, region: inRegion, endpoint: url, profile, pathStyle });
+    const { secure, hostname, port } = found;
+    return { ...found, isHere: isLoopback(hostname) && proxyFor(secure, hostname, port, env) === undefined };
+  };
   const endpoint = await endpointFor(region);
   if (options.customerKey !== undefined && !endpoint.secure && !isLoopback(endpoint.hostname)) {
     throw refused(`the key of sse-c would travel to ${endpoint.host} in the clear: use an https:// endpoint`);

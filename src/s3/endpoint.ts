@@ -19,6 +19,8 @@ export interface Endpoint {
   readonly scope: SigningScope;
   /** Not AWS's own: an endpoint URL was given. */
   readonly custom: boolean;
+  /** On this machine, with no proxy in between: nobody can change on the way what is sent. */
+  readonly isHere?: boolean;
 }
 
 export interface EndpointOptions {

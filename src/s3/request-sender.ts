@@ -191,7 +191,7 @@ export class RequestSender {
     const headers = ['host', endpoint.host, ...request.headers];
     this.options.mountHeaders?.push(request.operation, headers, keyed);
     if (credentials !== undefined) {
-      const hash = payloadHash(request.body, endpoint.secure);
+      const hash = payloadHash(request.body, endpoint.secure || endpoint.isHere === true);
       this.signer.sign(request.method, path, query, headers, hash, this.now(), credentials, endpoint.scope);
     }
     const { requests } = this;

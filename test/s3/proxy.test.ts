@@ -7,6 +7,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { proxyFor } from '../../src/s3/proxy.js';
+import { sha256Hex } from '../../src/s3/signer.js';
 import { fails, read } from '../conformance/object-client.js';
 import { connect, embedded, listen, temporaryDirectory } from './loopback.js';
 
@@ -42,8 +43,10 @@ t.test('which proxy', async (t) => {
 t.test('an http endpoint through HTTP_PROXY', async (t) => {
   const server = await embedded(t);
   const seen: string[] = [];
+  const hashes: string[] = [];
   const proxy = http.createServer((request, response) => {
     seen.push(`${request.url} ${request.headers['proxy-authorization']}`);
+    hashes.push(String(request.headers['x-amz-content-sha256']));
     const url = new URL(request.url!);
     const { 'proxy-authorization': _, ...headers } = request.headers;
     const onward = http.request({
@@ -64,6 +67,21 @@ t.test('an http endpoint through HTTP_PROXY', async (t) => {
   await client.put('a/../b', Buffer.from('through'));
   t.equal((await read(client, 'a/../b')).body.toString(), 'through');
   t.equal(seen[0], `${server.endpoint}/bucket/a/../b Basic ${Buffer.from('u:p').toString('base64')}`);
+  t.equal(hashes[0], sha256Hex('through'), 'the proxy cannot change it');
+});
+
+t.test('a body is not signed where nothing lies between this machine and itself', async (t) => {
+  const hashes: string[] = [];
+  const server = http.createServer((request, response) => {
+    hashes.push(String(request.headers['x-amz-content-sha256']));
+    request.resume();
+    request.on('end', () => response.writeHead(200, { ETag: '"e"' }).end());
+  });
+  const port = await listen(t, server);
+  const env = { HTTP_PROXY: `http://127.0.0.1:${port}`, NO_PROXY: '127.0.0.1' };
+  for (const host of ['127.0.0.1', 'localhost', 'far.invalid'])
+    await (await connect(t, `http://${host}:${port}`, { env })).put('k', Buffer.from('x'));
+  t.same(hashes, ['UNSIGNED-PAYLOAD', sha256Hex('x'), sha256Hex('x')], 'directly, and twice through a proxy');
 });
 
 const openssl = spawnSync('openssl', ['version']).status === 0;
