@@ -151,8 +151,8 @@ t.test('every exit code stands in docs/options.md, and nothing else does', async
   t.equal(new Set(Object.values(exitCode)).size, Object.keys(exitCode).length, 'each its own');
 });
 
-/** Started by name and not imported: the command, the public face, and the server as a program of its own. */
-const entries = ['src/cli.ts', 'src/index.ts', 'src/embedded/main.ts'];
+/** Started by name and not imported: the command, the public face, the server as a program of its own, and a thread. */
+const entries = ['src/cli.ts', 'src/index.ts', 'src/embedded/main.ts', 'src/s3/transfer-thread.ts'];
 
 t.test('no dead modules', async (t) => {
   const used = new Set([...sources, ...tests].flatMap(importsOf));

@@ -3,12 +3,13 @@
  * own resolution, so that what works for the AWS CLI works here; requests then take the lean path.
  */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { S3Client } from '@aws-sdk/client-s3';
 import { type Clock, systemClock } from '../clock.js';
 import type { Logger } from '../log.js';
 import { type CredentialProvider, CredentialSource, sdkProvider } from './credentials.js';
 import { configuredRegion, type Endpoint, resolveEndpoint } from './endpoint.js';
-import { HttpTransport } from './http-transport.js';
+import { HttpTransport, type Origin, type Transport } from './http-transport.js';
 import { LeanClient } from './lean-client.js';
 import { MountHeaders } from './mount-headers.js';
 import type { Probe } from './probe.js';
@@ -16,6 +17,7 @@ import { type Environment, proxyFor } from './proxy.js';
 import { RequestSender } from './request-sender.js';
 import { retryPolicy, type Sleep, sleep } from './retry.js';
 import { isS3Error, S3Error } from './s3-error.js';
+import { TransferThreads } from './transfer-threads.js';
 
 export interface ObjectClientOptions {
   /** Name, or ARN of an access point. */
@@ -27,6 +29,10 @@ export interface ObjectClientOptions {
   /** Requests are anonymous. */
   readonly noSignRequest?: boolean;
   readonly maxConnections: number;
+  /** Threads that receive long answers; absent: as the machine has processors. */
+  readonly transferThreads?: number;
+  /** For tests: from how many bytes on an answer is long. */
+  readonly longAnswerBytes?: number;
   /** No attempt of a request starts later than this after its first (ms). */
   readonly ioTimeoutMs: number;
   readonly requestPayer?: boolean;
@@ -49,6 +55,7 @@ export interface ObjectClientOptions {
   readonly random?: () => number;
 }
 
+const MAX_TRANSFER_THREADS = 2;
 /** Connecting takes no longer than this (ms). */
 const CONNECT_LIMIT_MS = 10_000;
 
@@ -86,7 +93,7 @@ function isLoopback(hostname: string): boolean {
   );
 }
 
-function createTransport(options: ObjectClientOptions, env: Environment): HttpTransport {
+function createTransport(options: ObjectClientOptions, env: Environment): Transport {
   for (const secure of [true, false]) {
     try {
       proxyFor(secure, 'proxy.invalid', 443, { ...env, NO_PROXY: '', no_proxy: '' });
@@ -95,12 +102,26 @@ function createTransport(options: ObjectClientOptions, env: Environment): HttpTr
       throw refused(`${secure ? 'HTTPS_PROXY' : 'HTTP_PROXY'} is not the URL of a proxy`, (cause as Error).name);
     }
   }
-  return new HttpTransport({
-    maxSockets: options.maxConnections,
-    connectMs: Math.min(CONNECT_LIMIT_MS, options.ioTimeoutMs),
-    ca: readCaBundle(env),
-    proxyFor: (origin) => proxyFor(origin.secure, origin.hostname, origin.port, env),
+  const connectMs = Math.min(CONNECT_LIMIT_MS, options.ioTimeoutMs);
+  const ca = readCaBundle(env);
+  const proxyOf = (origin: Origin) => proxyFor(origin.secure, origin.hostname, origin.port, env);
+  const threads = options.transferThreads ?? transferThreads(options.maxConnections);
+  if (threads === 0) return new HttpTransport({ maxSockets: options.maxConnections, connectMs, ca, proxyFor: proxyOf });
+  // Half of the connections are for long answers.
+  const maxSockets = Math.max(1, Math.floor(options.maxConnections / 2 / threads));
+  const own = new HttpTransport({
+    maxSockets: Math.max(1, options.maxConnections - threads * maxSockets),
+    connectMs,
+    ca,
+    proxyFor: proxyOf,
   });
+  const proxies = Object.fromEntries(Object.entries(env).filter(([name]) => /^(https?|no)_proxy$/i.test(name)));
+  return new TransferThreads(own, threads, { maxSockets, connectMs, ca, env: proxies }, options.longAnswerBytes);
+}
+
+/** One processor is for the main thread; where connections are few, none is kept apart. */
+function transferThreads(maxConnections: number): number {
+  return maxConnections < 4 ? 0 : Math.min(MAX_TRANSFER_THREADS, Math.max(1, availableParallelism() - 1));
 }
 
 function writeHeaders(options: ObjectClientOptions): string[] {

@@ -22,6 +22,8 @@ export interface HttpRequest {
   /** Flat pairs, `host` among them; content-length is added here. */
   readonly headers: string[];
   readonly body?: Uint8Array;
+  /** How long the body of a good answer is, where that is known (bytes). */
+  readonly expectBytes?: number;
   readonly signal?: AbortSignal;
   /** Longest time without any progress while connected (ms). */
   readonly idleMs: number;
@@ -49,6 +51,19 @@ export function headerOf(rawHeaders: readonly string[], name: string): string | 
   return undefined;
 }
 
+export interface Transport {
+  /** Bytes of bodies. */
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  /**
+   * Resolves with the head once the whole body has passed through the sink that `onHead` chose. Rejects with
+   * TransportError, or with what `onHead` or the sink threw.
+   */
+  exchange(request: HttpRequest, onHead: (head: HttpHead) => BodySink): Promise<HttpHead>;
+  /** Ends exchanges under way with `aborted`, and idle connections. */
+  close(): void;
+}
+
 export interface TransportOptions {
   readonly maxSockets: number;
   readonly connectMs: number;
@@ -65,8 +80,7 @@ interface Pool {
   readonly proxy: ProxyServer | undefined;
 }
 
-export class HttpTransport {
-  /** Bytes of bodies. */
+export class HttpTransport implements Transport {
   bytesReceived = 0;
   bytesSent = 0;
   readonly #options: TransportOptions;
@@ -79,10 +93,6 @@ export class HttpTransport {
     this.#options = options;
   }
 
-  /**
-   * Resolves with the head once the whole body has passed through the sink that `onHead` chose. Rejects with
-   * TransportError, or with what `onHead` or the sink threw.
-   */
   exchange(request: HttpRequest, onHead: (head: HttpHead) => BodySink): Promise<HttpHead> {
     if (this.#closed) return Promise.reject(new TransportError('aborted', 'the client is closed'));
     if (request.signal?.aborted) return Promise.reject(new TransportError('aborted', 'aborted'));
@@ -98,7 +108,6 @@ export class HttpTransport {
     });
   }
 
-  /** Ends exchanges under way with `aborted`, and idle connections. */
   close(): void {
     this.#closed = true;
     for (const exchange of [...this.#open]) exchange.fail(new TransportError('aborted', 'the client is closed'));

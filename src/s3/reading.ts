@@ -96,7 +96,9 @@ class GetCall {
     const pinned = info?.etag ?? options.ifMatch;
     if (pinned !== undefined) headers.push('if-match', addQuotes(pinned));
     else if (options.ifNoneMatch !== undefined) headers.push('if-none-match', addQuotes(options.ifNoneMatch));
-    const request: S3Request = { operation: 'GetObject', method: 'GET', key, headers, signal: options.signal };
+    const { signal } = options;
+    const expectBytes = end === undefined ? undefined : end - this.#position;
+    const request: S3Request = { operation: 'GetObject', method: 'GET', key, headers, signal, expectBytes };
     let left = 0;
     const onHead = (head: HttpHead): BodySink => {
       if (head.status === 416) return ignore;

@@ -9,7 +9,7 @@ import { type ErrorDocument, parseError } from './answers.js';
 import type { CredentialSource, Credentials } from './credentials.js';
 import type { Endpoint } from './endpoint.js';
 import { kindOf, type Remedy, remedyOf, statusOfCode } from './error-mapping.js';
-import { type BodySink, type HttpHead, type HttpTransport, headerOf } from './http-transport.js';
+import { type BodySink, type HttpHead, headerOf, type Transport } from './http-transport.js';
 import { encodeKey } from './key.js';
 import type { MountHeaders } from './mount-headers.js';
 import { RetryBudget, type RetryPolicy, RetryState, type Sleep } from './retry.js';
@@ -29,6 +29,8 @@ export interface S3Request {
   /** Flat pairs, names in lower case. */
   readonly headers: readonly string[];
   readonly body?: Uint8Array;
+  /** How long the body of a good answer is, where that is known (bytes). */
+  readonly expectBytes?: number;
   readonly signal?: AbortSignal;
   /** The server works before it answers (copies, completion): silence is allowed for longer. */
   readonly slow?: boolean;
@@ -48,7 +50,7 @@ export class AttemptFailure extends Error {
 }
 
 export interface SenderOptions {
-  readonly transport: HttpTransport;
+  readonly transport: Transport;
   readonly credentials: CredentialSource;
   readonly endpoint: Endpoint;
   /** The endpoint for another region; undefined: it is fixed. */
@@ -212,6 +214,7 @@ export class RequestSender {
           target: query === '' ? path : `${path}?${query}`,
           headers,
           body: request.body,
+          expectBytes: request.expectBytes,
           signal: request.signal,
           idleMs: request.slow ? Math.max(SLOW_IDLE_MS, this.#idleMs) : this.#idleMs,
           queueMs: this.options.policy.deadlineMs,

@@ -12,6 +12,9 @@ import type { LeanClient } from '../../src/s3/lean-client.js';
 
 export const secretKey = 'pailfs-secret';
 
+/** With these everything that is read as a range is received in a thread. */
+const inThreads: Partial<ObjectClientOptions> = { transferThreads: 2, longAnswerBytes: 1 };
+
 /** Options that depend on nothing of the machine. */
 export function clientOptions(endpoint: string, more: Partial<ObjectClientOptions> = {}): ObjectClientOptions {
   return {
@@ -22,6 +25,8 @@ export function clientOptions(endpoint: string, more: Partial<ObjectClientOption
     ioTimeoutMs: 10_000,
     credentialProvider: async () => ({ accessKeyId: 'pailfs', secretAccessKey: secretKey }),
     env: {},
+    transferThreads: 0,
+    ...(process.env.PAILFS_TEST_TRANSFER_THREADS === '1' ? inThreads : {}),
     ...more,
   };
 }

@@ -327,20 +327,28 @@ t.test('abort and close end what is under way', async (t) => {
 });
 
 t.test('no more connections than allowed', async (t) => {
-  let open = 0;
-  let most = 0;
-  const server = http.createServer((_, response) => {
-    open++;
-    most = Math.max(most, open);
-    setTimeout(() => {
-      open--;
-      response.writeHead(200, { ETag: etag, 'Content-Length': 1 }).end('x');
-    }, 5);
-  });
-  const port = await listen(t, server);
-  const client = await connect(t, `http://127.0.0.1:${port}`, { maxConnections: 3 });
-  await Promise.all(Array.from({ length: 30 }, () => read(client, 'k')));
-  t.equal(most, 3);
+  for (const transferThreads of [0, 2]) {
+    let open = 0;
+    let most = 0;
+    const server = http.createServer(({ headers }, response) => {
+      open++;
+      most = Math.max(most, open);
+      setTimeout(() => {
+        open--;
+        const range = headers.range === undefined ? {} : { 'Content-Range': 'bytes 0-0/1' };
+        const status = headers.range === undefined ? 200 : 206;
+        response.writeHead(status, { ETag: etag, 'Content-Length': 1, ...range }).end('x');
+        // Longer than a thread takes to begin.
+      }, 60);
+    });
+    const port = await listen(t, server);
+    const more = { maxConnections: 8, transferThreads, longAnswerBytes: 1 };
+    const client = await connect(t, `http://127.0.0.1:${port}`, more);
+    // Those that say how much they want can be received in threads.
+    const options = (i: number) => (i % 2 === 0 ? {} : { start: 0, end: 1 });
+    await Promise.all(Array.from({ length: 60 }, (_, i) => read(client, 'k', options(i))));
+    t.ok(most > 4 && most <= 8, `${most} with ${transferThreads} threads`);
+  }
 });
 
 t.test('nothing listens', async (t) => {
