@@ -13,7 +13,8 @@ export class CountingProxy {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 128 });
   readonly #target: URL;
   #inFlight = 0;
-  #upstream = 0;
+  /** What the server has not answered. */
+  readonly #upstream = new Set<string>();
   /** Requests whose sender went away before the answer, since the start. */
   cutOff = 0;
   total = 0;
@@ -46,8 +47,9 @@ export class CountingProxy {
   /** Resolves once the server has answered everything that reached it. */
   async quiet(ms: number): Promise<void> {
     const end = Date.now() + ms;
-    while (this.#upstream > 0) {
-      if (Date.now() > end) throw new Error(`the server has not answered ${this.#upstream} requests within ${ms} ms`);
+    while (this.#upstream.size > 0) {
+      if (Date.now() > end)
+        throw new Error(`within ${ms} ms the server did not answer ${[...this.#upstream].join(', ')}`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
@@ -78,18 +80,20 @@ export class CountingProxy {
       end();
       if (!res.writableFinished) this.cutOff++;
     });
+    const number = this.total;
     const ms = this.#delay();
     if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
     if (req.destroyed) return;
-    this.#forward(req, res);
+    this.#forward(req, res, number);
   }
 
-  #forward(req: IncomingMessage, res: ServerResponse): void {
+  #forward(req: IncomingMessage, res: ServerResponse, number: number): void {
     const { hostname, port } = this.#target;
     const options = { hostname, port, method: req.method, path: req.url, agent: this.#agent, setHost: false };
     const upstream = request({ ...options, headers: req.rawHeaders as never });
-    this.#upstream++;
-    upstream.once('close', () => this.#upstream--);
+    const what = `${number}: ${req.method} ${req.url}`;
+    this.#upstream.add(what);
+    upstream.once('close', () => this.#upstream.delete(what));
     upstream.on('response', (answer) => {
       if (res.destroyed) return void answer.resume();
       res.writeHead(answer.statusCode!, answer.statusMessage, answer.rawHeaders);

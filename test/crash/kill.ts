@@ -28,7 +28,8 @@ const BUSY_LIMIT_MS = 500;
 const BEGIN_LIMIT_MS = 5_000;
 const PROGRAMS_END_MS = 15_000;
 const UMOUNT_LIMIT_MS = 60_000;
-const QUIET_MS = 10_000;
+/** A disk that is busy with something else makes a server wait for long. */
+const QUIET_MS = 40_000;
 /** An operation that fails longer than this before the daemon is gone failed for another reason. */
 const CLOCK_SLACK_MS = 300;
 

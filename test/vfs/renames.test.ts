@@ -153,3 +153,26 @@ t.test('a name in a directory that is gone does not bring the directory back at 
     { writeBack: true },
   ),
 );
+
+t.test('nor does one below another that is gone, and whose name another directory has', (t) =>
+  withVolume(
+    async (volume) => {
+      const keys = (): string[] => [...volume.memory.objects.keys()].sort();
+      for (const key of ['a/x', 'top/']) await volume.put(key, '');
+      await volume.put('a/x', 'x');
+      await volume.open('a/x');
+      await volume.rename('a', 'top/d');
+      await volume.unlink('top/d/x');
+      await volume.rmdir('top/d');
+      await volume.rmdir('top');
+      await volume.mkdir('top');
+      await volume.fs.flushAll();
+      t.ok(keys().includes('a/x'), 'who has it open may need it');
+      await volume.kill({ writeBack: true });
+      t.same(await volume.list('top'), []);
+      await volume.fs.flushAll();
+      t.same(keys(), ['top/']);
+    },
+    { writeBack: true },
+  ),
+);

@@ -58,13 +58,7 @@ export class WriteBack {
       isFrozen: (key) => this.places.isMoving(key) || this.places.isClaimed(key),
       pending: () => this.queue.items(),
       onEnd: () => this.queue.poke(),
-      // Names in it must not stand in the journal either, or the next start would take it for one that is there, and keep
-      // it when the last of them goes.
-      onForgotten: (gone) =>
-        this.#noteAnew(
-          () => false,
-          (directory) => directory === gone,
-        ),
+      onForgotten: (directory) => this.#forgetNamesIn(directory),
     });
     this.uploads = new UploadAccounts(journal, volume.clock, () => this.newId());
     this.written = new WrittenNotes(() => this.newId());
@@ -205,6 +199,8 @@ export class WriteBack {
       return;
     }
     under.names.push(...names);
+    // What the journal has of that tells names of directories that are there, of which this one may be none any more.
+    if (under.directory !== undefined) this.#forgetNamesIn(under.directory);
     this.alsoAppend([under.id, this.removals.recordOf(under)]);
   }
 
@@ -283,6 +279,18 @@ export class WriteBack {
     // Also names in what was removed below it: the next start would look for them where they were.
     const isBelow = (inode: Inode): boolean => isOrWasBelow(inode, directory);
     this.#noteAnew((inode) => inode !== directory && isBelow(inode), isBelow);
+  }
+
+  /**
+   * A directory was removed, and nothing in the journal says so any more, or says under which name. What it and those below
+   * it had as names must not stand there either: the next start would take them for directories that are there, and keep
+   * them when the last of what was in them goes.
+   */
+  #forgetNamesIn(gone: Inode): void {
+    this.#noteAnew(
+      () => false,
+      (directory) => isOrWasBelow(directory, gone),
+    );
   }
 
   #noteAnew(isWanted: (inode: Inode) => boolean, hasLeft: (directory: Inode) => boolean): void {
