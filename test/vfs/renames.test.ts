@@ -176,3 +176,39 @@ t.test('nor does one below another that is gone, and whose name another director
     { writeBack: true },
   ),
 );
+
+for (const [what, made, steps] of [
+  [
+    'out of the one that it replaces',
+    { 'a/b/x': 'x', 'a/b/b/x': 'bx', 'a/b/b/b/x': 'bbx' },
+    ['mv a/b t', 'rmdir a', 'mv t a'],
+  ],
+  [
+    'into one that has its old name',
+    { 'a/x': 'x', 'a/a/x': 'ax', 'a/a/a/x': 'aax' },
+    ['mv a t', 'mkdir a', 'mv t a/a'],
+  ],
+] as const)
+  t.test(`a directory that is moved ${what} and has children of that name`, (t) =>
+    withVolume(
+      async (volume) => {
+        for (const [key, content] of Object.entries(made)) await volume.put(key, content);
+        for (const step of steps) {
+          const [how, from, to] = step.split(' ');
+          if (how === 'mv') await volume.rename(from, to);
+          else if (how === 'mkdir') await volume.mkdir(from);
+          else await volume.rmdir(from);
+        }
+        const [first, last] = [Object.keys(made)[0], steps.at(-1)!.split(' ')[2]];
+        const home = (key: string): string => last + key.slice(first.length - 2);
+        for (const isFlushed of [false, true]) {
+          if (isFlushed) await volume.fs.flushAll();
+          for (const [key, content] of Object.entries(made)) t.equal(await volume.read(home(key)), content, home(key));
+        }
+        const files = [...volume.memory.objects.keys()].filter((key) => !key.endsWith('/')).sort();
+        t.same(files, Object.keys(made).map(home).sort());
+        for (const [key, content] of Object.entries(made)) t.equal(volume.body(home(key)), content);
+      },
+      { writeBack: true },
+    ),
+  );

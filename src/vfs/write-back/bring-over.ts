@@ -74,12 +74,18 @@ export async function keepContent(volume: Volume, inode: Inode): Promise<void> {
 async function bringDirectory(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
   const { directory } = inode;
   if (directory === undefined || inode.orphanKey !== undefined) return;
-  if (directory.storedPrefix !== undefined) await moveDirectory(volume, writeBack, inode);
+  if (directory.storedPrefix !== undefined) {
+    // Within itself no copy may take the place of what is still to be copied: first out of the way, and then there.
+    if (isWithin(directory.storedPrefix, homeKeyOf(volume, inode))) await moveAside(volume, writeBack, inode);
+    else await moveDirectory(volume, writeBack, inode);
+  }
   if (directory.needsMarker && inode.orphanKey === undefined)
     await changing([inode], () => inode.mutex.run(() => bringMarker(volume, writeBack, inode)));
   inode.dirty = directory.needsMarker || directory.storedPrefix !== undefined;
   writeBack.settle(inode);
 }
+
+const isWithin = (a: string, b: string): boolean => a.startsWith(b) || b.startsWith(a);
 
 async function bringMarker(volume: Volume, writeBack: WriteBack, inode: Inode): Promise<void> {
   const { directory } = inode;
