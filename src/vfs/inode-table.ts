@@ -15,6 +15,8 @@ export class InodeTable {
   readonly #byId = new Map<number, Inode>();
   readonly #log: InodeLog;
   #next = ROOT_NODEID + 1;
+  /** Who else refers to a directory. */
+  isNamed: (directory: Inode) => boolean = () => false;
 
   constructor(root: InodeAttributes, now: number, log: InodeLog) {
     this.#log = log;
@@ -169,6 +171,7 @@ export class InodeTable {
       if (at.nlookup > 0 || at.handles > 0 || at.dirty || at.journalId !== undefined || at.mutex.busy) return;
       const { directory } = at;
       if (directory !== undefined && (directory.children.size > 0 || directory.overlay.hasUnconfirmed)) return;
+      if (directory !== undefined && this.isNamed(at)) return;
       this.#byId.delete(at.nodeid);
       const parent: Inode | undefined = at.parent;
       if (parent?.directory?.children.get(at.name) === at) parent.directory.children.delete(at.name);

@@ -177,6 +177,25 @@ t.test('nor does one below another that is gone, and whose name another director
   ),
 );
 
+t.test('a directory that a name was left in is found again after a rename, though the kernel had forgotten it', (t) =>
+  withVolume(
+    async (volume) => {
+      const keys = (): string[] => [...volume.memory.objects.keys()].sort();
+      for (const key of ['top/', 'top/d/', 'top/d/x']) await volume.put(key, '');
+      await volume.unlink('top/d/x');
+      await volume.kill({ writeBack: true });
+      volume.holds = false;
+      await volume.write('top/y', 'y');
+      t.same((await volume.list('top')).sort(), ['d', 'y']);
+      await volume.rename('top/d', 'e');
+      await volume.rename('top', 'pot');
+      await volume.fs.flushAll();
+      t.same(keys(), ['e/', 'pot/', 'pot/y']);
+    },
+    { writeBack: true },
+  ),
+);
+
 for (const [what, made, steps] of [
   [
     'out of the one that it replaces',

@@ -18,6 +18,7 @@ import type { Inode, LeftName } from '../inode.js';
 import { type Sent, takeSent } from '../sent.js';
 import { homeKeyOf, type Volume } from '../volume.js';
 import { drained, hurryAll, isOrWasBelow, newQueue } from './flushing.js';
+import { LeftDirectories } from './left-directories.js';
 import { Places } from './places.js';
 import { canKeep, recordOf } from './record.js';
 import { type Removal, Removals } from './removals.js';
@@ -50,6 +51,8 @@ export class WriteBack {
     );
     for (const [id] of journal.entries()) this.#nextId = Math.max(this.#nextId, id + 1);
     this.queue = newQueue(volume, this);
+    const left = new LeftDirectories(this);
+    volume.inodes.isNamed = (directory) => left.has(directory);
     this.removals = new Removals(volume, {
       append: (changes) => {
         this.alsoAppend(...changes);
