@@ -37,7 +37,10 @@ export interface HttpHead {
   readonly rawHeaders: readonly string[];
 }
 
-/** Takes one piece of the body; what it throws ends the exchange and is what the exchange rejects with. */
+/**
+ * Takes one piece of the body, which is only valid during the call; what it throws ends the exchange and is what the exchange
+ * rejects with.
+ */
 export type BodySink = (piece: Buffer) => void;
 
 /** First value of a header, by its lower-case name. */

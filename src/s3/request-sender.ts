@@ -154,7 +154,7 @@ export class RequestSender {
     const head = await this.once(request, () => (piece) => {
       length += piece.length;
       if (length > MAX_DOCUMENT_BYTES) throw this.corrupt(request.operation, request.key, 'the answer is too long');
-      pieces.push(piece);
+      pieces.push(Buffer.from(piece));
     });
     const text = pieces.length === 1 ? pieces[0].toString() : Buffer.concat(pieces).toString();
     return { head, text };
@@ -202,7 +202,7 @@ export class RequestSender {
     let errorLength = 0;
     let failed = false;
     const takeError: BodySink = (piece) => {
-      if (errorLength < MAX_ERROR_BYTES) error.push(piece);
+      if (errorLength < MAX_ERROR_BYTES) error.push(Buffer.from(piece));
       errorLength += piece.length;
     };
     let head: HttpHead;

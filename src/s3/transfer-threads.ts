@@ -2,10 +2,10 @@
  * Exchanges whose answer is long run in threads of their own (transfer-thread.ts), all others here. Bodies that are sent
  * stay here too: handing them over would copy them, which costs about what writing them to a socket does.
  */
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import { MiB } from '../constants.js';
 import type { BodySink, HttpHead, HttpRequest, HttpTransport, Transport } from './http-transport.js';
-import type { FromThread, ThreadOptions, ToThread } from './transfer-messages.js';
+import type { FromThread, ReturnedMemory, ThreadOptions, ToThread } from './transfer-messages.js';
 import { TransportError } from './transport-error.js';
 
 /** From so many bytes on an answer is worth the messages. */
@@ -24,17 +24,27 @@ interface Job {
 class Thread {
   readonly worker: Worker;
   readonly jobs = new Map<number, Job>();
+  readonly #memory = new MessageChannel();
+  readonly #returned = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(script: URL, options: ThreadOptions) {
+    const returned: ReturnedMemory = { port: this.#memory.port2, count: this.#returned.buffer as SharedArrayBuffer };
     this.worker = new Worker(script, {
-      workerData: options,
-      resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
+      workerData: { ...options, returned },
+      transferList: [this.#memory.port2],
+      resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: THREAD_HEAP_MIB },
     });
     this.worker.unref();
   }
 
   tell(message: ToThread): void {
     this.worker.postMessage(message);
+  }
+
+  giveBack(memory: ArrayBuffer): void {
+    this.#memory.port1.postMessage(memory, [memory]);
+    Atomics.add(this.#returned, 0, 1);
+    Atomics.notify(this.#returned, 0);
   }
 
   begin(id: number, job: Job): void {
@@ -126,13 +136,13 @@ export class TransferThreads implements Transport {
 
   #hear(thread: Thread, message: FromThread): void {
     const job = thread.jobs.get(message.id);
-    if (job === undefined) return;
     try {
-      this.#take(job, message);
+      if (job !== undefined) this.#take(job, message);
     } catch (error) {
       // What the head or a piece of the body was refused for.
       this.#giveUp(thread, message.id, error);
     }
+    if (message.kind === 'bytes') thread.giveBack(message.bytes.buffer as ArrayBuffer);
   }
 
   #take(job: Job, message: FromThread): void {

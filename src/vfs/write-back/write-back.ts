@@ -298,7 +298,11 @@ export class WriteBack {
 
   #noteAnew(isWanted: (inode: Inode) => boolean, hasLeft: (directory: Inode) => boolean): void {
     const isConcerned = (names: readonly LeftName[]): boolean => names.some((left) => hasLeft(left.directory));
-    for (const inode of this.queue.items()) if (isWanted(inode) || isConcerned(inode.leftNames)) this.#put(inode);
+    for (const inode of this.queue.items()) {
+      // One whose upload is just over has left the journal before the queue.
+      if (inode.journalId === undefined) continue;
+      if (isWanted(inode) || isConcerned(inode.leftNames)) this.#put(inode);
+    }
     for (const removal of this.removals.values())
       if (isConcerned(removal.names)) this.alsoAppend([removal.id, this.removals.recordOf(removal)]);
   }
