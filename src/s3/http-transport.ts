@@ -5,6 +5,7 @@
  */
 import http from 'node:http';
 import https from 'node:https';
+import { KiB, MiB } from '../constants.js';
 import { type ProxyServer, TunnelAgent } from './proxy.js';
 import { failureOf, TransportError } from './transport-error.js';
 
@@ -75,8 +76,13 @@ export interface TransportOptions {
   proxyFor(origin: Origin): ProxyServer | undefined;
 }
 
-/** Bytes of a body written at a time: the granularity at which a slow upload counts as alive. */
-const WRITE_BYTES = 256 * 1024;
+/**
+ * Bytes of a body written at a time: the granularity at which a slow upload counts as alive. More at a time costs less (1 GiB
+ * takes 2.2 s of the processor in pieces of 1 MiB, 2.5 to 3.1 s in these), where it goes quickly.
+ */
+const WRITE_BYTES = 256 * KiB;
+const MAX_WRITE_BYTES = 1 * MiB;
+const QUICK_MS = 100;
 
 interface Pool {
   readonly agent: http.Agent;
@@ -235,6 +241,8 @@ class Exchange {
       return;
     }
     let at = 0;
+    let bytes = WRITE_BYTES;
+    let begun = performance.now();
     const next = (error?: Error | null) => {
       if (error || this.#ended) return;
       this.#activity++;
@@ -242,7 +250,10 @@ class Exchange {
         request.end();
         return;
       }
-      const piece = body.subarray(at, at + WRITE_BYTES);
+      const now = performance.now();
+      if (at > 0) bytes = now - begun < QUICK_MS ? Math.min(2 * bytes, MAX_WRITE_BYTES) : WRITE_BYTES;
+      begun = now;
+      const piece = body.subarray(at, at + bytes);
       at += piece.length;
       this.transport.bytesSent += piece.length;
       request.write(piece, next);
