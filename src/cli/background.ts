@@ -10,7 +10,6 @@ import type { Logger } from '../log.js';
 import type { MountRequest } from '../main.js';
 import { StartupFailure, startupFailure } from '../startup-failure.js';
 import { say } from './say.js';
-import { serveMount } from './worker.js';
 
 /** Set for the worker, and only there. */
 export const WORKER_VARIABLE = 'PAILFS_WORKER';
@@ -90,6 +89,8 @@ export async function serveInBackground(request: MountRequest): Promise<ExitCode
     if (!ready) left.abort();
   });
   try {
+    // Who starts it has no use for all that it takes to serve.
+    const { serveMount } = await import('./worker.js');
     return await serveMount(
       { ...request, tell: (line) => void send({ told: line }) },
       {

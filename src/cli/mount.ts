@@ -3,12 +3,10 @@ import { closeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Settings, unknownVariables } from '../config.js';
 import type { ExitCode } from '../exit-code.js';
-import { createLogger } from '../log.js';
 import { isWorker, serveInBackground, startInBackground } from './background.js';
 import { logFileOf, openLog } from './log-place.js';
 import { progressOnStderr } from './progress-on-stderr.js';
 import { say } from './say.js';
-import { serveMount } from './worker.js';
 
 export interface MountArguments {
   readonly source: string;
@@ -27,10 +25,13 @@ export async function runMount({ source, mountpoint, settings }: MountArguments)
     if (!settings.foreground) return startInBackground(opened!);
     if (opened !== undefined) closeSync(opened.fd);
   }
+  // Loaded here and not above: the process that only starts another one waits for nothing else.
+  const { createLogger } = await import('../log.js');
   const log = createLogger({ level: settings.logLevel, file }).child(file === undefined ? {} : { mountpoint: place });
   const request = { source, mountpoint: place, settings, env, log };
   if (worker) return serveInBackground(request);
   // Where the log goes to the terminal too, one line of it shows how far the end is.
   const progress = process.stderr.isTTY ? progressOnStderr() : undefined;
+  const { serveMount } = await import('./worker.js');
   return serveMount({ ...request, progress, tell: say }, { onReady: () => {} });
 }
