@@ -6,6 +6,7 @@ import { parseError, parseResultEtag } from './answers.js';
 import { crc32, encodeCrc32 } from './crc32.js';
 import { addQuotes, md5Etag, stripQuotes } from './etag.js';
 import { type HttpHead, headerOf } from './http-transport.js';
+import { keepTags } from './kept-tags.js';
 import { encodeKey } from './key.js';
 import { recoverReply, type Standing, sameMetadata, standing } from './lost-answer.js';
 import type { CopyOptions, PutOptions, WriteReply } from './object-client.js';
@@ -160,6 +161,19 @@ export async function copyObject(
   source: string,
   key: string,
   options: CopyOptions = {},
+): Promise<WriteReply> {
+  const reply = await copyOnce(sender, bucket, defaults, source, key, options);
+  await keepTags(sender, 'copies', key, reply, { tags: options.replace?.tags, signal: options.signal });
+  return reply;
+}
+
+async function copyOnce(
+  sender: RequestSender,
+  bucket: string,
+  defaults: WriteDefaults,
+  source: string,
+  key: string,
+  options: CopyOptions,
 ): Promise<WriteReply> {
   const operation = 'CopyObject';
   const { signal } = options;
