@@ -4,6 +4,18 @@
  * documentation says: FSx for Lustre and S3 Files ("POSIX metadata"), DataSync and File Gateway, which are interoperable
  * with it, geesefs (--enable-perms, --enable-mtime, --enable-specials) and gcsfuse ("Symlink inodes", "Timestamps").
  */
+import { readFileSync } from 'node:fs';
+import { packageRoot } from '../../src/package.js';
+
+/** What `ls` shows of a mount of them all: a heading, `total`, and a row each, for every directory. */
+export const dialectTable = readFileSync(new URL('test/mount/dialects.txt', packageRoot), 'utf8');
+export const DIALECT_LIST = 'LC_ALL=C TZ=UTC ls -ln --full-time';
+
+/** The part of the table that is about a directory. */
+export const tablePart = (directory: string): string =>
+  new RegExp(`^${directory}:\\n(?:.* .*\\n)+`, 'm').exec(dialectTable)?.[0] ?? '';
+
+export const tableRows = (directory: string): string[] => tablePart(directory).trimEnd().split('\n').slice(2);
 
 export interface DialectObject {
   readonly key: string;

@@ -58,11 +58,15 @@ export class Ground {
     must('pailfs umount', await this.#pailfs(['umount', this.mountpoint], UMOUNT_MS));
   }
 
-  /** Mounts anew: what is read then comes from the store. */
-  async remountCold(): Promise<void> {
-    await this.umount();
+  /** With nothing cached: what is read then comes from the store. */
+  async mountCold(): Promise<void> {
     rmSync(join(this.directory, 'cache'), { recursive: true, force: true });
     await this.mount();
+  }
+
+  async remountCold(): Promise<void> {
+    await this.umount();
+    await this.mountCold();
   }
 
   /** What the daemons said, as far as it is worth a look. */
