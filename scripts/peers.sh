@@ -5,8 +5,8 @@
 #   scripts/peers.sh program NAME   prints where the program is, installed if need be
 #   scripts/peers.sh version NAME   prints its version, installed if need be
 #
-# NAME: s3fs and rclone-deb (Debian's packages), rclone (Go module, whose mount is newer), and mount-s3, geesefs, goofys, which no registry has as a package
-# and which are taken from PATH.
+# NAME: s3fs and rclone-deb (Debian's packages), rclone (Go module, which is newer), and mount-s3, geesefs, goofys, which
+# no registry has as a package and which are taken from PATH.
 set -euo pipefail
 
 RCLONE_VERSION=v1.76.0

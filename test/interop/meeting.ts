@@ -116,6 +116,8 @@ export class Meeting {
   }
 
   async putKeys(): Promise<void> {
+    const left = Object.entries(oddKeys).filter(([directory]) => !this.#keys().some(([name]) => name === directory));
+    for (const [directory, { needs }] of left) console.log(`       left out: ${directory}/, the server lacks ${needs}`);
     const client = independentClient(this.ground.s3);
     for (const [directory, { keys, empty = [] }] of this.#keys())
       for (const name of [...keys, ...empty]) {

@@ -43,7 +43,15 @@ const starts: Readonly<Record<PeerName, (s3: S3Place, mountpoint: string, own: s
 
 export function rcloneConfig({ endpoint, region, credentials }: S3Place, directory: string): string {
   const path = join(directory, 'rclone.conf');
-  const lines = ['[x]', 'type = s3', 'provider = Other', `endpoint = ${endpoint}`, `region = ${region}`];
+  // Left to itself it tries a listing with control characters for 40 s before it asks for escaped names.
+  const lines = [
+    '[x]',
+    'list_url_encode = true',
+    'type = s3',
+    'provider = Other',
+    `endpoint = ${endpoint}`,
+    `region = ${region}`,
+  ];
   lines.push(`access_key_id = ${credentials.accessKeyId}`, `secret_access_key = ${credentials.secretAccessKey}`);
   writeFileSync(path, `${lines.join('\n')}\n`, { mode: 0o600 });
   return path;

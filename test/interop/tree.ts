@@ -43,6 +43,9 @@ export const showTree = (root: string): Promise<Tree> => python(['show', root]) 
 const BIG = '0123456789abcdef'.repeat(1_200_000);
 const MTIME = '1580702706123456789';
 
+/** On MinIO s3fs loses the mode of a file with a name of 255 bytes. */
+const LONGEST = 'n'.repeat(process.env.PAILFS_TEST_SERVER === 'minio' ? 240 : 255);
+
 /** Names that are odd to somebody, each of a file of its own. */
 export const oddNames: readonly string[] = [
   ...['sp ace', ' leading', 'trailing ', 'ünï', 'e\u0301', 'emoji 🪣', '.dot', '..dots', '...', '-dash', '~', '#hash'],
@@ -61,7 +64,7 @@ export const oddNames: readonly string[] = [
     '$HOME',
     'a=b',
   ],
-  ...['new\nline', 'tab\there', 'n'.repeat(255), '=pailfs=x', '=pailfs-object=y', 'x.rclonelink'],
+  ...['new\nline', 'tab\there', LONGEST, '=pailfs=x', '=pailfs-object=y', 'x.rclonelink'],
 ];
 
 export const entries: readonly Entry[] = [
