@@ -5,8 +5,8 @@
 #   scripts/peers.sh program NAME   prints where the program is, installed if need be
 #   scripts/peers.sh version NAME   prints its version, installed if need be
 #
-# NAME: s3fs (Debian's package), rclone (Go module), and mount-s3, geesefs, goofys, which no registry has as a package
-# and which are taken from PATH.
+# NAME: s3fs and rclone-deb (Debian's packages), rclone (Go module, which is newer), and mount-s3, geesefs, goofys, which
+# no registry has as a package and which are taken from PATH.
 set -euo pipefail
 
 RCLONE_VERSION=v1.76.0
@@ -17,7 +17,7 @@ name=${2:-}
 source "${self%/*}/install.sh"
 
 case "$action" in install | program | version) ;; *) usage ;; esac
-case "$name" in s3fs | rclone | mount-s3 | geesefs | goofys) ;; *) usage ;; esac
+case "$name" in s3fs | rclone | rclone-deb | mount-s3 | geesefs | goofys) ;; *) usage ;; esac
 tools="$installed/peers"
 
 # Prints the path of the program.
@@ -27,6 +27,11 @@ program() {
     s3fs)
       command -v s3fs >/dev/null || apt_install s3fs
       path=$(command -v s3fs) || die "s3fs is not there after its installation"
+      ;;
+    rclone-deb)
+      [ -x /usr/bin/rclone ] || apt_install rclone
+      command -v fusermount3 >/dev/null || apt_install fuse3
+      path=/usr/bin/rclone
       ;;
     rclone)
       path="$tools/rclone-$RCLONE_VERSION/rclone"
@@ -48,7 +53,7 @@ version() {
   path=$(program_installed_in "$tools")
   case "$name" in
     s3fs) "$path" --version | sed -n '1s/.*V\([0-9.]*\).*/\1/p' ;;
-    rclone) "$path" version | sed -n '1s/^rclone v//p' ;;
+    rclone | rclone-deb) "$path" version | sed -n '1s/^rclone v//p' ;;
     *) { "$path" --version 2>&1 || true; } | sed -n '1s/.*[^0-9.]\([0-9][0-9.]*[0-9]\).*/\1/p' ;;
   esac
 }

@@ -20,6 +20,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 self="$root/scripts/s3-server.sh"
 ACCESS_KEY=pailfs
 SECRET_KEY=pailfs-secret
+# For objects encrypted with aws:kms: 32 zero bytes.
+KMS_KEY_NAME=pailfs-key
+KMS_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 REGION=us-east-1
 # Seconds until a server that was started has to answer: radosgw makes seven pools first.
 READY_SECONDS=120
@@ -127,7 +130,7 @@ start_embedded() {
 
 start_minio() {
   launch minio.log env HOME="$place" MINIO_ROOT_USER=$ACCESS_KEY MINIO_ROOT_PASSWORD=$SECRET_KEY MINIO_BROWSER=off \
-    MINIO_REGION=$REGION "$path" server --quiet --address "127.0.0.1:$port" "$data"
+    MINIO_REGION=$REGION MINIO_KMS_SECRET_KEY="$KMS_KEY_NAME:$KMS_KEY" "$path" server --quiet --address "127.0.0.1:$port" "$data"
 }
 
 start_versitygw() {
@@ -186,6 +189,9 @@ osd memory target = 939524096
 # Without tcp_nodelay a small GET waits 40 ms for a delayed acknowledgement.
 rgw frontends = beast endpoint=127.0.0.1:$port tcp_nodelay=1
 rgw data = $data/rgw
+rgw crypt require ssl = false
+rgw crypt s3 kms backend = testing
+rgw crypt s3 kms encryption keys = $KMS_KEY_NAME=$KMS_KEY
 CONF
 }
 
@@ -206,8 +212,12 @@ start_radosgw() {
     ceph "${conf[@]}" --connect-timeout 30 osd new "$osd"
     ceph-osd "${conf[@]}" -i 0 --mkfs --osd-uuid "$osd"
     launch osd.log ceph-osd "${conf[@]}" -i 0 -f
-    timeout "$READY_SECONDS" radosgw-admin "${conf[@]}" user create --uid=pailfs --display-name=pailfs \
-      --access-key=$ACCESS_KEY --secret=$SECRET_KEY
+    local admin=(timeout "$READY_SECONDS" radosgw-admin "${conf[@]}")
+    "${admin[@]}" user create --uid=pailfs --display-name=pailfs --access-key=$ACCESS_KEY --secret=$SECRET_KEY
+    # A second storage class, in the pool of the first.
+    local placement=(--placement-id default-placement --storage-class STANDARD_IA)
+    "${admin[@]}" zonegroup placement add --rgw-zonegroup default "${placement[@]}"
+    "${admin[@]}" zone placement add --rgw-zone default "${placement[@]}" --data-pool default.rgw.buckets.data
   } >>"$place/set-up.log" 2>&1
   launch radosgw.log radosgw "${conf[@]}" -n client.rgw -f
 }

@@ -6,6 +6,7 @@ import { parseUploadId, parseUploads } from './answers.js';
 import { combineCrc32, crc32, decodeCrc32, encodeCrc32 } from './crc32.js';
 import { addQuotes, multipartEtag, stripQuotes } from './etag.js';
 import { type HttpHead, headerOf } from './http-transport.js';
+import { keepTags } from './kept-tags.js';
 import { encodeQueryValue } from './key.js';
 import { recoverReply, type Standing, standing } from './lost-answer.js';
 import type {
@@ -112,6 +113,18 @@ function completeBody(parts: readonly UploadedPart[]): Uint8Array {
 }
 
 export async function completeUpload(
+  sender: RequestSender,
+  key: string,
+  uploadId: string,
+  parts: readonly UploadedPart[],
+  options: CompleteOptions,
+): Promise<WriteReply> {
+  const reply = await completeOnce(sender, key, uploadId, parts, options);
+  await keepTags(sender, 'uploads', key, reply, options);
+  return reply;
+}
+
+async function completeOnce(
   sender: RequestSender,
   key: string,
   uploadId: string,

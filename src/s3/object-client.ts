@@ -146,6 +146,8 @@ export interface UploadedPart {
 export interface CompleteOptions extends CallOptions, WriteCondition {
   /** Bytes of the whole object. */
   readonly size: number;
+  /** Those that the upload was created with: some servers have to be told again. */
+  readonly tags?: WriteAttributes['tags'];
 }
 
 export interface PartCopyOptions extends CallOptions {

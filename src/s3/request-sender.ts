@@ -89,6 +89,8 @@ export class RequestSender {
   server: ServerKind | undefined;
   /** The server compares If-Match of a PUT with its ETag as it stands there, quotes included (radosgw 16). */
   bareIfMatch = false;
+  /** Whether what is written has the tags that are sent with it (kept-tags.ts); absent until a write has shown it. */
+  readonly keepsTags: { copies?: boolean; uploads?: boolean } = {};
   retries = 0;
   errors = 0;
   readonly requests: Record<string, number> = {};

@@ -6,6 +6,7 @@ import { parseError, parseResultEtag } from './answers.js';
 import { crc32, encodeCrc32 } from './crc32.js';
 import { addQuotes, md5Etag, stripQuotes } from './etag.js';
 import { type HttpHead, headerOf } from './http-transport.js';
+import { keepTags } from './kept-tags.js';
 import { encodeKey } from './key.js';
 import { recoverReply, type Standing, sameMetadata, standing } from './lost-answer.js';
 import type { CopyOptions, PutOptions, WriteReply } from './object-client.js';
@@ -49,21 +50,19 @@ export async function putObject(
   body: Uint8Array,
   options: PutOptions = {},
 ): Promise<WriteReply> {
-  const put = () => putUnderCondition(sender, defaults, key, body, options);
+  const put = (bare: boolean) => putUnderCondition(sender, defaults, key, body, options, bare);
+  // Others that are sent meanwhile may find it out first: what counts is how this one was sent.
+  const bare = sender.bareIfMatch;
   try {
-    return await put();
+    return await put(bare);
   } catch (error) {
     if (options.ifMatch === undefined || !isS3Error(error, 'PreconditionFailed')) throw error;
     const found = await standing(sender, key, options.signal).catch(() => Promise.reject(error));
     if (found === undefined) throw new S3Error('NotFound', error.message, error.details);
-    if (sender.bareIfMatch || found.info.etag !== options.ifMatch) throw error;
+    if (bare || found.info.etag !== options.ifMatch) throw error;
+    const reply = await put(true);
     sender.bareIfMatch = true;
-    try {
-      return await put();
-    } catch (again) {
-      sender.bareIfMatch = false;
-      throw again;
-    }
+    return reply;
   }
 }
 
@@ -73,13 +72,14 @@ async function putUnderCondition(
   key: string,
   body: Uint8Array,
   options: PutOptions,
+  bare: boolean,
 ): Promise<WriteReply> {
   const operation = 'PutObject';
   const { signal } = options;
   const headers = [...defaults.headers];
   pushAttributes(operation, key, headers, options);
   if (!defaults.customerKey) pushEncryption(headers, options.encryption);
-  pushCondition(headers, options, sender.bareIfMatch);
+  pushCondition(headers, options, bare);
   const crc = crc32(body);
   pushCrc32(headers, crc);
   const request: S3Request = { operation, method: 'PUT', key, headers, body, signal };
@@ -160,6 +160,19 @@ export async function copyObject(
   source: string,
   key: string,
   options: CopyOptions = {},
+): Promise<WriteReply> {
+  const reply = await copyOnce(sender, bucket, defaults, source, key, options);
+  await keepTags(sender, 'copies', key, reply, { tags: options.replace?.tags, signal: options.signal });
+  return reply;
+}
+
+async function copyOnce(
+  sender: RequestSender,
+  bucket: string,
+  defaults: WriteDefaults,
+  source: string,
+  key: string,
+  options: CopyOptions,
 ): Promise<WriteReply> {
   const operation = 'CopyObject';
   const { signal } = options;

@@ -5,11 +5,13 @@
  *
  *   s3fs         mode (decimal, with type), uid, gid, mtime, ctime, atime (seconds.nanoseconds),
  *                xattr (URL-encoded JSON of base64); link target in the body
- *   geesefs      the same names; mode with leading 0 is octal; rdev; link target in --symlink-target
- *   rclone       mtime (seconds with a fraction, zeros trimmed)
- *   AWS FSx, DataSync, File Gateway   file-permissions (octal, with type), file-owner, file-group,
+ *   geesefs      the same names; mode with leading 0 is octal; rdev; link target in --symlink-target (%XX)
+ *   rclone       mtime (seconds with a fraction, zeros trimmed); with --metadata also uid, gid, atime (RFC 3339), and
+ *                mode in octal without a leading 0 (100644, which no decimal mode can be)
+ *   AWS FSx, DataSync, File Gateway, S3 Files   file-permissions (octal, with type), file-owner, file-group,
  *                file-mtime and file-atime (…ns, otherwise milliseconds)
- *   gcsfuse      gcsfuse_mtime (RFC 3339), gcsfuse_symlink_target
+ *   gcsfuse      gcsfuse_mtime (RFC 3339), gcsfuse_symlink_target, or goog-reserved-file-is-symlink and the target in
+ *                the body
  */
 import type { Timespec } from '../clock.js';
 
@@ -32,7 +34,7 @@ export interface PosixAttributes {
   ctime?: Timespec;
   atime?: Timespec;
   xattrs?: ReadonlyMap<string, Uint8Array>;
-  /** Where the dialect keeps it in metadata; s3fs keeps it in the body. */
+  /** Where the dialect keeps it in metadata; others keep it in the body. */
   symlinkTarget?: string;
 }
 
@@ -77,6 +79,12 @@ function parseNumber(text: string | undefined, limit: number): number | undefine
   return Number.isInteger(value) && value <= limit ? value : undefined;
 }
 
+const MAX_MODE = 0o177777;
+
+function parseMode(text: string | undefined): number | undefined {
+  return parseNumber(text, MAX_MODE) ?? (/^1[02][0-7]{4}$/.test(text ?? '') ? parseOctal(text) : undefined);
+}
+
 function parseOctal(text: string | undefined): number | undefined {
   return text !== undefined && /^[0-7]{1,7}$/.test(text) ? Number.parseInt(text, 8) : undefined;
 }
@@ -107,6 +115,17 @@ export function formatXattrs(xattrs: ReadonlyMap<string, Uint8Array>): string {
   return encodeURIComponent(JSON.stringify(json)).replaceAll('%2F', '/');
 }
 
+/** Where metadata names the target of a link: the object is empty then. */
+export function symlinkTarget(metadata: Metadata): string | undefined {
+  const escaped = metadata['--symlink-target'];
+  if (escaped === undefined) return metadata.gcsfuse_symlink_target;
+  try {
+    return decodeURIComponent(escaped);
+  } catch {
+    return escaped;
+  }
+}
+
 /** Whether metadata holds anything that this codec reads. */
 export function hasPosixMetadata(metadata: Metadata): boolean {
   const attributes = decodeAttributes(metadata);
@@ -115,16 +134,17 @@ export function hasPosixMetadata(metadata: Metadata): boolean {
 
 export function decodeAttributes(metadata: Metadata): PosixAttributes {
   const max = 0xffffffff;
-  const mode = parseNumber(metadata.mode, 0o177777) ?? parseOctal(metadata['file-permissions']);
-  const target = metadata['--symlink-target'] ?? metadata.gcsfuse_symlink_target;
+  const mode = parseMode(metadata.mode) ?? parseOctal(metadata['file-permissions']);
+  const target = symlinkTarget(metadata);
+  const isLink = target !== undefined || metadata['goog-reserved-file-is-symlink'] === 'true';
   return {
-    mode: target !== undefined && (mode === undefined || (mode & S_IFMT) === 0) ? S_IFLNK | 0o777 : mode,
+    mode: isLink && (mode === undefined || (mode & S_IFMT) === 0) ? S_IFLNK | 0o777 : mode,
     uid: parseNumber(metadata.uid, max) ?? parseNumber(metadata['file-owner'], max),
     gid: parseNumber(metadata.gid, max) ?? parseNumber(metadata['file-group'], max),
     rdev: parseNumber(metadata.rdev, max),
     mtime: parseSeconds(metadata.mtime) ?? parseFsxTime(metadata['file-mtime']) ?? parseRfc3339(metadata.gcsfuse_mtime),
     ctime: parseSeconds(metadata.ctime),
-    atime: parseSeconds(metadata.atime) ?? parseFsxTime(metadata['file-atime']),
+    atime: parseSeconds(metadata.atime) ?? parseFsxTime(metadata['file-atime']) ?? parseRfc3339(metadata.atime),
     xattrs: parseXattrs(metadata.xattr),
     symlinkTarget: target,
   };

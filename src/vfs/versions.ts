@@ -17,6 +17,7 @@ import {
   S_IFMT,
   S_IFREG,
   S_IFSOCK,
+  symlinkTarget,
 } from './attribute.js';
 import type { Inode, InodeAttributes } from './inode.js';
 import { dropCached, keyOf, keyOfName, prefixOf, type Volume } from './volume.js';
@@ -151,6 +152,7 @@ function refresh(
   inode.version = plainVersion(version);
   inode.info = info;
   inode.checkedAt = askedAt;
+  takeTarget(inode);
   return inode;
 }
 
@@ -197,7 +199,15 @@ export function setVersion(
   inode.size = version.size;
   inode.info = info;
   inode.checkedAt = checkedAt;
+  takeTarget(inode);
   return inode;
+}
+
+/** A target that the metadata names is the size of the link, though its object is empty. */
+function takeTarget(inode: Inode): void {
+  if (!inode.isSymlink || inode.info === undefined) return;
+  const named = symlinkTarget(inode.info.metadata);
+  if (named !== undefined) inode.linkTarget = Buffer.from(named);
 }
 
 function isNewerMarker(info: KnownObject, known: KnownObject | undefined): boolean {

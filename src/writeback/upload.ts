@@ -99,7 +99,8 @@ async function uploadParts(
     const parts = await sendParts(input, uploadId, planned, options);
     crashPoint('parts-sent');
     if (!input.stillWanted()) throw new UploadSuperseded(input.key);
-    const reply = await client.completeUpload(input.key, uploadId, parts, { ...input.condition, size });
+    const { tags } = input.attributes;
+    const reply = await client.completeUpload(input.key, uploadId, parts, { ...input.condition, size, tags });
     input.account?.ended();
     return reply;
   } catch (error) {

@@ -318,6 +318,10 @@ const copies: Case = async (t, client, prefix) => {
   t.same((await client.head(to)).metadata, { mode: '2' });
   await client.copy(to, to, { replace: { metadata: { mode: '3' } } });
   t.same((await client.head(to)).metadata, { mode: '3' }, 'in place');
+  for (const value of ['one', 'two = @/3']) {
+    await client.copy(to, to, { replace: { metadata: { mode: '4' }, tags: [['k', value]] } });
+    t.same(await client.getTags(to), [['k', value]], 'tags that are sent');
+  }
   t.equal((await read(client, to)).body.toString(), 'content');
   await fails(t, client.copy(`${prefix}copy/none`, to), 'NotFound', 'no source');
 };

@@ -36,11 +36,15 @@ export class Ground {
     this.#env = { ...commandEnvironment(s3, directory), PAILFS_LOG_FILE: at('daemon.log') };
   }
 
-  /** `args`: of `pailfs mount`, besides the bucket and the place. */
-  static async open(args: readonly string[]): Promise<Ground> {
+  /**
+   * `args`: of `pailfs mount`, besides the bucket and the place; `fill`: is given the directory of an embedded server before
+   * it starts.
+   */
+  static async open(args: readonly string[], fill?: (directory: string) => void): Promise<Ground> {
     const directory = mkdtempSync(join(tmpdir(), 'pailfs-posix-'));
     // Other users have to come to the mount.
     chmodSync(directory, 0o755);
+    fill?.(join(directory, 'objects'));
     return new Ground(await openPlace(join(directory, 'objects')), directory, args);
   }
 
@@ -48,8 +52,8 @@ export class Ground {
     return run(process.execPath, [binary, ...args], { env: this.#env, timeout });
   }
 
-  async mount(): Promise<void> {
-    const args = ['mount', `s3://${this.s3.bucket}`, this.mountpoint, '--allow-other', ...this.args];
+  async mount(more: readonly string[] = []): Promise<void> {
+    const args = ['mount', `s3://${this.s3.bucket}`, this.mountpoint, '--allow-other', ...this.args, ...more];
     must('pailfs mount', await this.#pailfs(args, MOUNT_MS));
   }
 
@@ -58,11 +62,15 @@ export class Ground {
     must('pailfs umount', await this.#pailfs(['umount', this.mountpoint], UMOUNT_MS));
   }
 
-  /** Mounts anew: what is read then comes from the store. */
+  /** With nothing cached: what is read then comes from the store. */
+  async mountCold(more: readonly string[] = []): Promise<void> {
+    rmSync(join(this.directory, 'cache'), { recursive: true, force: true });
+    await this.mount(more);
+  }
+
   async remountCold(): Promise<void> {
     await this.umount();
-    rmSync(join(this.directory, 'cache'), { recursive: true, force: true });
-    await this.mount();
+    await this.mountCold();
   }
 
   /** What the daemons said, as far as it is worth a look. */
@@ -72,15 +80,15 @@ export class Ground {
   }
 
   async close(): Promise<void> {
-    for (const pid of this.#daemons()) process.kill(pid, 'SIGKILL');
+    for (const pid of this.daemons()) process.kill(pid, 'SIGKILL');
     while (mountedAt(this.mountpoint) !== undefined) await abortMount(this.mountpoint);
     await this.s3.close();
     rmSync(this.memory, { recursive: true, force: true });
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  /** Those that are left, from the locks of the state directory. */
-  #daemons(): number[] {
+  /** Those that run, from the locks of the state directory. */
+  daemons(): number[] {
     const state = join(this.directory, 'state');
     const locks = existsSync(state) ? readdirSync(state).map((id) => join(state, id, 'lock')) : [];
     const pids = locks.filter((path) => existsSync(path)).map((path) => JSON.parse(readFileSync(path, 'utf8')).pid);

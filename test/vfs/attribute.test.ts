@@ -55,6 +55,20 @@ t.test('the dialects of other tools', async (t) => {
   );
   t.match(decodeAttributes({ mode: '33188' }), { mode: 0o100644 }, 's3fs: decimal with the type');
   t.match(decodeAttributes({ '--symlink-target': 'a/b' }), { mode: S_IFLNK | 0o777, symlinkTarget: 'a/b' });
+  t.match(decodeAttributes({ '--symlink-target': '100%25%C3%A9' }), { symlinkTarget: '100%é' }, 'geesefs escapes it');
+  t.match(decodeAttributes({ '--symlink-target': '100%' }), { symlinkTarget: '100%' }, 'what is no escape stays');
+  t.match(
+    decodeAttributes({ 'goog-reserved-file-is-symlink': 'true' }),
+    { mode: S_IFLNK | 0o777, symlinkTarget: undefined },
+    'the newer link of gcsfuse has its target in the body',
+  );
+  t.match(
+    decodeAttributes({ mode: '100640', uid: '7', gid: '8', atime: '2023-11-14T22:13:20.25Z' }),
+    { mode: 0o100640, uid: 7, gid: 8, atime: { sec: 1700000000, nsec: 250_000_000 } },
+    'rclone --metadata: octal without a leading 0',
+  );
+  for (const mode of ['65536', '99999', '177777', '1006400', '100648'])
+    t.equal(decodeAttributes({ mode }).mode, undefined, `${mode} is no mode`);
   t.match(decodeAttributes({ gcsfuse_mtime: '2023-11-14T22:13:20.5Z', gcsfuse_symlink_target: 'x' }), {
     mtime: { sec: 1700000000, nsec: 500_000_000 },
     symlinkTarget: 'x',

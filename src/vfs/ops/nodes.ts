@@ -71,11 +71,7 @@ export async function readlink(volume: Volume, ctx: RequestContext, nodeid: numb
   if (!inode.isSymlink) throw new FsError(errno.EINVAL, inode.path);
   touchAccess(volume, inode);
   if (inode.linkTarget !== undefined) return inode.linkTarget;
-  const named =
-    inode.info === undefined
-      ? undefined
-      : (inode.info.metadata['--symlink-target'] ?? inode.info.metadata.gcsfuse_symlink_target);
-  inode.linkTarget = named === undefined ? await readTarget(volume, inode, ctx.signal) : Buffer.from(named);
+  inode.linkTarget = await readTarget(volume, inode, ctx.signal);
   return inode.linkTarget;
 }
 
