@@ -95,6 +95,11 @@ export class CountingProxy {
     this.#upstream.add(what);
     upstream.once('close', () => this.#upstream.delete(what));
     upstream.on('response', (answer) => {
+      answer.once('end', () => {
+        this.#upstream.delete(what);
+        // Refused before its body was read (412): nobody reads the rest, and it would never close.
+        if (!upstream.writableFinished) upstream.destroy();
+      });
       if (res.destroyed) return void answer.resume();
       res.writeHead(answer.statusCode!, answer.statusMessage, answer.rawHeaders);
       answer.pipe(res);
