@@ -131,7 +131,7 @@ async function ask(
   ]);
   if (!isNothing(below) && !(await isAllGone(volume, `${key}/`, signal))) {
     const marker = await markerOf(volume, key, below, signal);
-    return answer({ directory: true, marker, shadows: object !== undefined });
+    return answer({ directory: true, marker, shadows: object !== undefined && !isGone(volume, key) });
   }
   if (object !== undefined && isGone(volume, key)) return answer({});
   if (object === undefined && (await hasFolderMarker(volume, key, signal)))

@@ -196,6 +196,25 @@ t.test('a directory that a name was left in is found again after a rename, thoug
   ),
 );
 
+t.test('a file that is still to be deleted does not share its name with the directory that has it now', (t) =>
+  withVolume(
+    async (volume) => {
+      for (const key of ['a', 'd/x', 'e/y']) await volume.put(key, key);
+      await volume.open('a');
+      await volume.unlink('a');
+      await volume.rename('d', 'a');
+      await volume.fs.flushAll();
+      t.same([...volume.memory.objects.keys()].includes('a'), true, 'who has it open may need it');
+      await volume.kill({ writeBack: true });
+      await volume.rename('a', 'e', EXCHANGE);
+      await volume.fs.flushAll();
+      t.same([await volume.read('e/x'), await volume.read('a/y')], ['d/x', 'e/y']);
+      t.equal(volume.body('a'), undefined);
+    },
+    { writeBack: true },
+  ),
+);
+
 for (const [what, made, steps] of [
   [
     'out of the one that it replaces',
