@@ -143,8 +143,7 @@ const isInPlace = ({ storedKey }: Inode, key: string): boolean => storedKey === 
 function stay(volume: Volume, inode: Inode): void {
   volume.writeBack?.places.arrived(inode);
   inode.dirty = inode.attributesChanged;
-  volume.writeBack?.confirmNames(inode.leftNames);
-  inode.leftNames = [];
+  volume.writeBack?.confirmLeft(inode);
   confirmName(volume, inode);
   volume.writeBack?.settle(inode);
 }

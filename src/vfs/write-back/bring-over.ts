@@ -134,9 +134,8 @@ function loseSource(volume: Volume, writeBack: WriteBack, inode: Inode): 'done' 
     { path, key: inode.storedKey },
     'a renamed file was deleted or replaced by somebody else before it was copied',
   );
-  writeBack.confirmNames(inode.leftNames);
+  writeBack.confirmLeft(inode);
   writeBack.forget(inode);
-  inode.leftNames = [];
   inode.dirty = false;
   inode.attributesChanged = false;
   if (parent !== undefined) {

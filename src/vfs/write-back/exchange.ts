@@ -90,8 +90,7 @@ function arrive(writeBack: WriteBack, { inode, key, from, to }: Side): void {
 
 /** It has nothing for the store: it is back where it was. Part of a change that the caller writes down. */
 function arrived(volume: Volume, writeBack: WriteBack, inode: Inode): void {
-  writeBack.confirmNames(inode.leftNames);
-  inode.leftNames = [];
+  writeBack.confirmLeft(inode);
   confirmName(volume, inode);
   writeBack.forget(inode);
 }

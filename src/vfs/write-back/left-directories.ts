@@ -20,7 +20,12 @@ export class LeftDirectories {
       for (const { leftNames } of queue.items()) this.#add(leftNames);
       for (const { names } of removals.values()) this.#add(names);
     }
-    return this.#directories.has(directory);
+    if (!this.#directories.has(directory)) return false;
+    // What was in the way may be about to leave the journal.
+    const isIn = (left: LeftName): boolean => left.directory === directory;
+    for (const { leftNames } of queue.items()) if (leftNames.some(isIn)) return true;
+    for (const { names } of removals.values()) if (names.some(isIn)) return true;
+    return false;
   }
 
   #add(names: readonly LeftName[]): void {

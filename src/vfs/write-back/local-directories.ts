@@ -149,8 +149,7 @@ export async function renameDirectoryHere(
   writeBack.noteBelow(inode);
   if (inode.dirty) writeBack.note(inode);
   else {
-    writeBack.confirmNames(inode.leftNames);
-    inode.leftNames = [];
+    writeBack.confirmLeft(inode);
     confirmName(volume, inode);
     writeBack.forget(inode);
     writeBack.done();

@@ -121,8 +121,7 @@ export function finishMove(volume: Volume, writeBack: WriteBack, inode: Inode): 
   if (isWaiting) writeBack.note(inode);
   else {
     writeBack.forget(inode);
-    writeBack.confirmNames(inode.leftNames);
-    inode.leftNames = [];
+    writeBack.confirmLeft(inode);
     confirmName(volume, inode);
     writeBack.done();
   }

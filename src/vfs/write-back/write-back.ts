@@ -207,7 +207,15 @@ export class WriteBack {
     this.alsoAppend([under.id, this.removals.recordOf(under)]);
   }
 
-  /** The store has these names no more. */
+  /** The store has the names no more that an inode has left. */
+  confirmLeft(inode: Inode): void {
+    const { leftNames } = inode;
+    // Before: a directory stays only as long as something has left a name in it.
+    inode.leftNames = [];
+    this.confirmNames(leftNames);
+  }
+
+  /** The store has these names no more, and nothing that waits refers to them. */
   confirmNames(names: readonly LeftName[]): void {
     const at = this.#volume.clock.monotonic();
     for (const { directory, name, sequence } of names) {
@@ -252,8 +260,7 @@ export class WriteBack {
     }
     inode.storedKey = homeKeyOf(this.#volume, inode) === key ? undefined : key;
     if (inode.storedKey === undefined) {
-      this.confirmNames(inode.leftNames);
-      inode.leftNames = [];
+      this.confirmLeft(inode);
     }
     this.markStored(inode.parent);
   }
