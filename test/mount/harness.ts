@@ -136,7 +136,8 @@ async function tearDown(mounted: KernelMount): Promise<void> {
   } catch {
     await abortMount(mounted.mountpoint);
   }
-  await within(10_000, 'end of the connection', mounted.closed);
+  // It has taken more than ten seconds, once in hundreds of runs, on a machine that was busy.
+  await within(30_000, 'end of the connection', mounted.closed);
 }
 
 export type MountOverrides = Partial<Omit<KernelDriverOptions, 'mountpoint'>>;
