@@ -323,7 +323,6 @@ async function withMachine(work) {
 }
 
 async function main() {
-  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   if (!installDependencies() || !buildAddon() || !compile()) throw new Error('it could not be built');
   let passed = 0;
   let failed = 0;

@@ -26,7 +26,7 @@ export function sha256Hex(data: string | Uint8Array): string {
 
 /**
  * What x-amz-content-sha256 says of a body: nothing where the way is protected (TLS, or it does not leave this machine),
- * its hash over plain HTTP: SHA-256 of 1 GiB takes 0.6 to 0.9 s, and the server as long again.
+ * its hash over plain HTTP: SHA-256 of 1 GiB takes 0.6 to 0.9 s.
  */
 export function payloadHash(body: Uint8Array | undefined, isProtected: boolean): string {
   if (body === undefined || body.length === 0) return EMPTY_BODY_HASH;

@@ -1,6 +1,6 @@
 /**
  * Exchanges whose answer is long run in threads of their own (transfer-thread.ts), all others here. Bodies that are sent
- * stay here too: handing them over would copy them, which costs about what writing them to a socket does.
+ * stay here too: they would have to be copied.
  */
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { MiB } from '../constants.js';

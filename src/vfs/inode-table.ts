@@ -15,7 +15,7 @@ export class InodeTable {
   readonly #byId = new Map<number, Inode>();
   readonly #log: InodeLog;
   #next = ROOT_NODEID + 1;
-  /** Who else refers to a directory. */
+  /** Whether something that waits for the store has left a name in a directory; write-back sets it. */
   isNamed: (directory: Inode) => boolean = () => false;
 
   constructor(root: InodeAttributes, now: number, log: InodeLog) {

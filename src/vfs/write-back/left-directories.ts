@@ -21,7 +21,7 @@ export class LeftDirectories {
       for (const { names } of removals.values()) this.#add(names);
     }
     if (!this.#directories.has(directory)) return false;
-    // What was in the way may be about to leave the journal.
+    // That was at the last change of the journal: the last of them may have gone with the one that is being made.
     const isIn = (left: LeftName): boolean => left.directory === directory;
     for (const { leftNames } of queue.items()) if (leftNames.some(isIn)) return true;
     for (const { names } of removals.values()) if (names.some(isIn)) return true;
